@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/store.h"
+#include "util/time.h"
+
+namespace cachify::run {
+
+// What becomes of a lease that was lost while the command runs.
+enum class OnLost { warn, term, kill };
+
+// Everything that `pool run`, `lock run` and their kin ask for, with all defaults filled in.
+struct Request {
+  store::Claim claim;
+  std::vector<std::string> command;  // argv, at least one element (may be empty strings)
+
+  bool wait = false;
+  std::optional<util::Duration> timeout;  // with wait; none: as long as it takes
+  std::optional<int> conflict_exit_code;  // instead of 75 and 124
+  std::optional<std::string> on_full;     // shell text instead of any 75 or 124
+
+  OnLost on_lost = OnLost::warn;
+  util::Duration kill_after{};
+  bool own_group = false;
+};
+
+// How cachify is to end. With `signal` it dies of that signal (main does it, after every
+// destructor ran), so that a shell's loop ends too; `code` is then 128 + signal.
+struct Ending {
+  int code = 0;
+  std::optional<int> signal;
+};
+
+// Takes the slot, runs the command in it, gives it back after the command was reaped. Prints its
+// own messages about full, locked, waiting. Throws Error (nothing was started, nothing is held).
+Ending run(store::Store& store, const Request& request);
+
+}  // namespace cachify::run

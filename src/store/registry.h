@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "store/store.h"
+
+namespace cachify::store {
+
+// What opening a store needs besides its URL.
+struct OpenOptions {
+  std::string url;     // "file:", "file:DIR", ...
+  std::string prefix;  // stands before every key
+};
+
+// Opens the store that the URL's scheme names: one table of schemes in registry.cpp; a row there is
+// the whole registration of a store. Throws UsageError for a URL it does not know, ConfigError or
+// StoreError when the store cannot be used. A store may put off connecting until it is asked.
+std::unique_ptr<Store> open(const OpenOptions& options);
+
+}  // namespace cachify::store

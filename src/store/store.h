@@ -1,0 +1,170 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "util/time.h"
+
+// What every store promises. A store keeps, for each key, who holds a slot and who waits for one.
+// Three kinds fit behind this interface: kernel locks that end with a process (file), leases that
+// must be renewed (Redis), and shared state that can only be polled (py-cachify).
+namespace cachify::run {
+class Interrupts;  // run/interrupts.h
+}
+
+namespace cachify::store {
+
+// Pools, locks and resources of the same key have nothing to do with each other.
+enum class Kind { pool, lock };
+
+// Who asks, for the eyes of others. Never holds a secret; `command` is shown as it was given.
+struct Who {
+  int32_t pid = 0;  // in the PID namespace of the caller
+  uint32_t uid = 0;
+  std::string user;     // empty: unknown
+  std::string host;     // uname's node name
+  std::string command;  // COMMAND and its arguments, blanks between, cut to what the store keeps
+};
+
+// --shed-at: refuse from this occupancy on.
+struct ShedAt {
+  int64_t slots = 0;     // used when percent is not set
+  std::optional<double> percent;  // of the caller's N (or the stored cap)
+};
+
+// What is asked of a key.
+struct Claim {
+  Kind kind = Kind::pool;
+  std::string key;  // resolved, without the prefix; 1 to 512 bytes, any but NUL
+  int64_t max = 1;  // the caller's N; 0: use the stored cap (refused as wrong use when there is none)
+  int64_t weight = 1;
+  bool shared = false;  // lock: a reader
+  int priority = 0;     // -100..100, a higher one is served first
+  std::optional<util::Duration> expiry;  // hard end of the slot, from admission on
+  std::optional<ShedAt> shed_at;
+  std::optional<int64_t> queue_max;
+  bool inherit = true;  // the command keeps the slot when cachify is killed (where a store can)
+  Who who;
+};
+
+// What the admission gave.
+struct Grant {
+  std::string id;      // names this slot in `release --id`
+  uint64_t fence = 0;  // grows with every admission to the key, never repeats
+  int64_t slot = 0;    // the lowest of its slots, 0..N-1, unique among the live holders
+  int64_t max = 1;     // the N that was applied
+};
+
+struct HolderInfo {
+  std::string id;
+  int64_t slot = 0;
+  int64_t weight = 1;
+  bool shared = false;
+  bool orphan = false;  // its cachify was killed; the command goes on and keeps the slot
+  uint64_t fence = 0;
+  Who who;
+  int64_t since_us = 0;                // wall clock
+  std::optional<int64_t> expires_in_ms;  // from now on
+};
+
+struct WaiterInfo {
+  std::string id;
+  int64_t position = 0;  // from 1
+  int priority = 0;
+  int64_t weight = 1;
+  bool shared = false;
+  Who who;
+  int64_t since_us = 0;
+};
+
+// A consistent picture of one key at one instant, the dead and the expired left out.
+struct Situation {
+  int64_t size = 0;  // slots in use (readers of a lock count one each)
+  std::optional<int64_t> stored_max;
+  bool closed = false;
+  std::vector<HolderInfo> holders;  // by slot
+  std::vector<WaiterInfo> waiters;  // in the order in which they will be served
+};
+
+// A slot that is held. Destroying it without release() leaves the slot to the store's crash rules
+// (file: free at once unless a command inherited it; Redis: the lease runs out).
+class Lease {
+ public:
+  virtual ~Lease() = default;
+  virtual const Grant& grant() const noexcept = 0;
+
+  // The open file whose last descriptor keeps the slot when cachify is killed; -1 where a store
+  // has none. It is close-on-exec; the child clears that when the command is to inherit it.
+  virtual int keep_fd() const noexcept { return -1; }
+
+  // Leases that must be renewed: when tick() wants to be called next (CLOCK_BOOTTIME ns), and a
+  // descriptor that wants tick() when it becomes readable. Kernel locks have neither.
+  virtual std::optional<int64_t> next_tick() const noexcept { return std::nullopt; }
+  virtual int tick_fd() const noexcept { return -1; }
+  enum class State { held, lost, taken };  // lost: ran out; taken: somebody took it away
+  // Blocks no longer than the store's command time-out. Never throws: what it cannot do now it
+  // tries again, and reports `lost` in time for --on-lost to act before others can be admitted.
+  virtual State tick() noexcept { return State::held; }
+
+  // Gives back only this slot, also when it expired and went to another; wakes who waits. The
+  // command must have been reaped. Throws StoreError when the store could not be told (the slot
+  // then ends by the crash rules). Must be called at most once.
+  virtual void release() = 0;
+};
+
+enum class Outcome {
+  admitted,
+  full,          // no slot, or a waiter stands before us (lock: held)
+  queue_full,    // --queue-max callers wait already
+  shed,          // --shed-at
+  closed,        // the key was closed
+  dismissed,     // taken out of the queue by somebody
+  held_above,    // lock: an ancestor of ours holds it without an end; it can never be had
+  timed_out,     // the deadline passed
+  interrupted,   // a signal asked us to stop (Interrupts says which)
+};
+
+struct Acquisition {
+  Outcome outcome = Outcome::full;
+  std::unique_ptr<Lease> lease;  // iff admitted
+  int64_t max = 1;               // the N that was applied
+  util::Duration waited{0};
+};
+
+// Told by a store about waiting; lives as long as the call. The store calls it outside its mutex.
+class WaitObserver {
+ public:
+  virtual ~WaitObserver() = default;
+  // When the store should call waiting(): nullopt never, 0 at once, else so long after the start.
+  virtual std::optional<util::Duration> explain_after() const { return std::nullopt; }
+  // Called once at most, with the position of the caller in situation.waiters (0: unknown).
+  virtual void waiting(const Situation&, int64_t /*position*/) {}
+  // Something the user may want to know with -v (for example: polling instead of sleeping).
+  virtual void note(const std::string&) {}
+};
+
+struct Patience {
+  bool wait = false;
+  std::optional<util::MonotonicTime> deadline;  // with wait only
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Takes a slot, or says why not. With patience.wait it queues (strictly: priority, then order of
+  // arrival, never past a live waiter) and sleeps without processor time until admitted, until the
+  // deadline, or until `interrupts` reports a signal; whatever it returns or throws, it has then
+  // left the queue. After a signal nothing is ever admitted. Throws StoreError when it cannot tell.
+  virtual Acquisition acquire(const Claim& claim, const Patience& patience,
+                              run::Interrupts& interrupts, WaitObserver& observer) = 0;
+
+  // Slots in use after leaving out the expired and the dead. 0 for a key that never was.
+  virtual int64_t size(Kind kind, const std::string& key) = 0;
+  virtual Situation situation(Kind kind, const std::string& key) = 0;
+};
+
+}  // namespace cachify::store
