@@ -14,9 +14,10 @@ namespace cachify {
 struct Settings {
   std::string store = "file:";
   std::string prefix = "cachify:";
-  std::optional<std::string> redis_password;  // never printed, taken out of COMMAND's environment? no: left as given
-  std::optional<util::Duration> slot_exp;     // pools; 0 stands for `none`
-  std::optional<util::Duration> exp;          // locks; 0 stands for `none`
+  std::optional<std::string>
+      redis_password;  // never printed, taken out of COMMAND's environment? no: left as given
+  std::optional<util::Duration> slot_exp;  // pools; 0 stands for `none`
+  std::optional<util::Duration> exp;       // locks; 0 stands for `none`
   std::optional<util::Duration> timeout;
   bool timeout_none = false;  // `none`: wait as long as it takes
   std::optional<run::OnLost> on_lost;

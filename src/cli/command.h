@@ -21,7 +21,8 @@ class Command {
   virtual ~Command() = default;
   virtual void add_options(CLI::App& app) = 0;
   // `command` is what stood behind `--`. Throws Error.
-  virtual run::Ending execute(const Settings& settings, const std::vector<std::string>& command) = 0;
+  virtual run::Ending execute(const Settings& settings,
+                              const std::vector<std::string>& command) = 0;
 };
 
 }  // namespace cachify::cli
