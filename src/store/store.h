@@ -159,7 +159,8 @@ class Store {
   // Takes a slot, or says why not. With patience.wait it queues (strictly: priority, then order of
   // arrival, never past a live waiter) and sleeps without processor time until admitted, until the
   // deadline, or until `interrupts` reports a signal; whatever it returns or throws, it has then
-  // left the queue. After a signal nothing is ever admitted. Throws StoreError when it cannot tell.
+  // left the queue. After a signal nothing is ever admitted. `interrupts` must outlive the lease.
+  // Throws StoreError when it cannot tell.
   virtual Acquisition acquire(const Claim& claim, const Patience& patience,
                               run::Interrupts& interrupts, WaitObserver& observer) = 0;
 

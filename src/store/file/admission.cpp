@@ -82,7 +82,7 @@ Acquisition Admission::run() {
 }
 
 bool Admission::lock() {
-  const StateFile::Wait wait{&interrupts_, patience_.deadline};
+  const StateFile::Wait wait{&interrupts_, patience_.deadline, /*until_signal=*/true};
   if (state_->lock(StateFile::Access::create, wait) != StateFile::Locking::locked) return false;
   cap_ = state_->table().cap(wish_);
   return true;
@@ -425,8 +425,9 @@ Outcome Admission::admit() {
   grant.fence = entry.fence;
   grant.slot = entry.slot;
   grant.max = cap_;
-  lease_ = std::make_unique<FileLease>(std::move(state_), std::move(bell_), std::move(hold_),
-                                       index_, ticket_, std::move(grant), claim_.inherit);
+  lease_ = std::make_unique<FileLease>(interrupts_, std::move(state_), std::move(bell_),
+                                       std::move(hold_), index_, ticket_, std::move(grant),
+                                       claim_.inherit);
   return Outcome::admitted;
 }
 

@@ -12,7 +12,8 @@ FileLease::~FileLease() {
 
 // R1 to R3. Whether somebody sleeps on the bell.
 bool FileLease::give_back() {
-  if (state_->lock(StateFile::Access::existing, {}) != StateFile::Locking::locked) return false;
+  if (state_->lock(StateFile::Access::existing, {&interrupts_}) != StateFile::Locking::locked)
+    return false;
   Table& table = state_->table();
   bool wake = false;
   // Somebody may have dropped the entry after it expired and given its place to another ticket.

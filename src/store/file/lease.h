@@ -12,9 +12,11 @@ namespace cachify::store::file {
 // hold description that the command inherits.
 class FileLease : public Lease {
  public:
-  FileLease(std::unique_ptr<StateFile> state, Bell bell, util::UniqueFd hold, uint32_t index,
-            uint64_t ticket, Grant grant, bool inherit)
-      : state_(std::move(state)),
+  // `interrupts` must outlive the lease.
+  FileLease(run::Interrupts& interrupts, std::unique_ptr<StateFile> state, Bell bell,
+            util::UniqueFd hold, uint32_t index, uint64_t ticket, Grant grant, bool inherit)
+      : interrupts_(interrupts),
+        state_(std::move(state)),
         bell_(std::move(bell)),
         hold_(std::move(hold)),
         index_(index),
@@ -32,6 +34,7 @@ class FileLease : public Lease {
  private:
   bool give_back();
 
+  run::Interrupts& interrupts_;
   std::unique_ptr<StateFile> state_;
   Bell bell_;
   util::UniqueFd hold_;

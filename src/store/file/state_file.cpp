@@ -65,10 +65,10 @@ bool StateFile::take_mutex(int operation, Wait wait) {
   if (::flock(control_.get(), operation | LOCK_NB) == 0) return true;
   const util::MonotonicTime give_up = util::monotonic_now() + kMutexPatience;
   const util::MonotonicTime until = std::min(wait.until.value_or(give_up), give_up);
-  std::optional<run::Interrupts> own;  // only for its timer: a release is not to be interrupted
+  std::optional<run::Interrupts> own;
   run::Interrupts& interrupts = wait.interrupts != nullptr ? *wait.interrupts : own.emplace();
   while (errno == EWOULDBLOCK || errno == EINTR) {
-    if (wait.interrupts != nullptr && interrupts.caught()) return false;
+    if (wait.until_signal && interrupts.caught()) return false;
     const util::MonotonicTime now = util::monotonic_now();
     if (wait.until && now >= *wait.until) return false;
     if (now >= give_up) {

@@ -28,11 +28,11 @@ class StateFile : public Liveness {
     given_up,     // a signal or `until` ended the wait
   };
   // How long to wait for the mutex. It is held for microseconds, unless its holder is stopped:
-  // without `until` a caller gives up with StoreError after 10 s, or as soon as `interrupts`
-  // reports a signal.
+  // without `until` a caller gives up with StoreError after 10 s.
   struct Wait {
-    run::Interrupts* interrupts = nullptr;
+    run::Interrupts* interrupts = nullptr;  // the process' own, when there is one
     std::optional<util::MonotonicTime> until = std::nullopt;
+    bool until_signal = false;  // give up as soon as `interrupts` reports one
   };
 
   // Opens the file when it is not open, takes the mutex (shared for read_only) and reads the table.
