@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# For scripts/install and scripts/test: source it from the repository's root.
+
+# What building needs, and what the parts of scripts/test need beyond that. Debian 12's names.
+build_packages=(g++ cmake ninja-build libcli11-dev nlohmann-json3-dev libtomlplusplus-dev)
+test_packages=(doctest-dev python3 strace)
+lint_packages=(clang clang-format clang-tidy codespell mandoc python3 shellcheck)
+model_packages=(spin gcc libc6-dev)
+
+say() { printf '%s\n' "$*"; }
+
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+is_installed() {
+  [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+# need_packages PACKAGE...: installs those that are missing when it may, else names them and ends.
+need_packages() {
+  local package missing=()
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    say "no apt-get here: going on in the hope that these are there: $*"
+    return
+  fi
+  for package; do
+    is_installed "$package" || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)); then
+    die "these packages are missing; as root: apt-get install ${missing[*]}"
+  fi
+  say "installing: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -q update
+  apt-get -q -y install --no-install-recommends "${missing[@]}"
+}

@@ -1,0 +1,63 @@
+// A COMMAND that leaves evidence: when it ran, in which slot, under which fence.
+//
+//   job LOG LABEL MS
+//
+// Appends `start TIME PID LABEL SLOT FENCE` to LOG, sleeps for MS milliseconds (-1: until killed)
+// and appends `end TIME PID LABEL SLOT FENCE`. TIME is CLOCK_MONOTONIC in ns. Each record is one
+// write to a file opened with O_APPEND, so the records of many processes never mix. The start is
+// taken first and the end last, so that what lies between them surely ran.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+namespace {
+
+int64_t now_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+const char* variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "-";
+}
+
+bool append(int log, const char* what, const char* label) {
+  std::array<char, 512> line{};
+  const int length = std::snprintf(line.data(), line.size(), "%s %lld %d %s %s %s\n", what,
+                                   static_cast<long long>(now_ns()), static_cast<int>(getpid()),
+                                   label, variable("CACHIFY_SLOT"), variable("CACHIFY_FENCE"));
+  return length > 0 && write(log, line.data(), static_cast<size_t>(length)) == length;
+}
+
+void sleep_ms(long ms) {
+  timespec rest{ms / 1000, ms % 1000 * 1'000'000};
+  while (nanosleep(&rest, &rest) != 0) {
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    std::fputs("usage: job LOG LABEL MS\n", stderr);
+    return 64;
+  }
+  const int log = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (log < 0 || !append(log, "start", argv[2])) {
+    std::perror(argv[1]);
+    return 1;
+  }
+  const long ms = std::strtol(argv[3], nullptr, 10);
+  if (ms < 0) {
+    for (;;) pause();
+  }
+  if (ms > 0) sleep_ms(ms);
+  return append(log, "end", argv[2]) ? 0 : 1;
+}
