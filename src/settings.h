@@ -2,8 +2,10 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "run/run.h"
+#include "util/log.h"
 #include "util/time.h"
 
 namespace cachify {
@@ -13,8 +15,10 @@ namespace cachify {
 // that no source gave stay empty, so that each command can apply its own default.
 struct Settings {
   std::string store = "file:";
+  // Who is to blame for a bad `store`: a variable, or a file and line; empty: the command line.
+  std::string store_origin;
   std::string prefix = "cachify:";
-  std::optional<std::string> redis_password;  // never printed, taken out of COMMAND's environment? no: left as given
+  std::optional<std::string> redis_password;  // never printed
   std::optional<util::Duration> slot_exp;     // pools; 0 stands for `none`
   std::optional<util::Duration> exp;          // locks; 0 stands for `none`
   std::optional<util::Duration> timeout;
@@ -22,6 +26,25 @@ struct Settings {
   std::optional<run::OnLost> on_lost;
   std::optional<util::Duration> kill_after;
   std::optional<int> conflict_exit_code;
+  bool quiet = false;  // never together with verbose
+  bool verbose = false;
 };
+
+// What the command line says about the above, and where else to look.
+struct Overrides {
+  std::optional<std::string> store;
+  std::optional<std::string> prefix;
+  std::optional<std::string> profile;
+  std::optional<std::string> config;
+  std::optional<util::Verbosity> verbosity;
+};
+
+// Reads the environment and the one configuration file: --config or CACHIFY_CONFIG, which must
+// exist, else the first that does of $XDG_CONFIG_HOME/cachify/config.toml (~/.config without it)
+// and /etc/cachify/config.toml. An empty variable counts as not set. Throws ConfigError.
+Settings load_settings(const Overrides& overrides);
+
+// warn, term or kill.
+std::optional<run::OnLost> parse_on_lost(std::string_view text) noexcept;
 
 }  // namespace cachify

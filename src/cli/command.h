@@ -1,27 +1,43 @@
 #pragma once
 
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "cli/option_table.h"
 #include "run/run.h"
 #include "settings.h"
 
 // How to add a command: write cli/NOUN_VERB.cpp with one class derived from Command, declare its
 // factory below and add a row to the table in cli/commands.cpp. Help, completions and manual are
 // compared with that table by the tests.
-namespace CLI {
-class App;
-}
-
 namespace cachify::cli {
+
+// What help says about a verb besides its options.
+struct Manual {
+  std::string_view usage;  // behind "cachify ", wrapped by hand
+  std::string_view about;  // paragraphs, each a line of any length
+  std::string_view examples[2];
+};
 
 // One verb. Only the chosen command's options are ever built: the start is the product.
 class Command {
  public:
   virtual ~Command() = default;
-  virtual void add_options(CLI::App& app) = 0;
-  // `command` is what stood behind `--`. Throws Error.
-  virtual run::Ending execute(const Settings& settings, const std::vector<std::string>& command) = 0;
+  virtual const Manual& manual() const noexcept = 0;
+  // The rows fill members of this command.
+  virtual void add_options(OptionTable& table) = 0;
+  // COMMAND behind `--`: must be there, or must not.
+  virtual bool takes_command() const noexcept = 0;
+  // Called once, after the options were read. `command` is what stood behind `--`. Throws Error.
+  virtual run::Ending execute(const Settings& settings,
+                              const std::vector<std::string>& command) = 0;
 };
+
+std::unique_ptr<Command> make_lock_is_locked();
+std::unique_ptr<Command> make_lock_run();
+std::unique_ptr<Command> make_pool_run();
+std::unique_ptr<Command> make_pool_size();
 
 }  // namespace cachify::cli

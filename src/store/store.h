@@ -31,7 +31,7 @@ struct Who {
 
 // --shed-at: refuse from this occupancy on.
 struct ShedAt {
-  int64_t slots = 0;     // used when percent is not set
+  int64_t slots = 0;              // used when percent is not set
   std::optional<double> percent;  // of the caller's N (or the stored cap)
 };
 
@@ -39,10 +39,11 @@ struct ShedAt {
 struct Claim {
   Kind kind = Kind::pool;
   std::string key;  // resolved, without the prefix; 1 to 512 bytes, any but NUL
-  int64_t max = 1;  // the caller's N; 0: use the stored cap (refused as wrong use when there is none)
+  int64_t max =
+      1;  // the caller's N; 0: use the stored cap (refused as wrong use when there is none)
   int64_t weight = 1;
-  bool shared = false;  // lock: a reader
-  int priority = 0;     // -100..100, a higher one is served first
+  bool shared = false;                   // lock: a reader
+  int priority = 0;                      // -100..100, a higher one is served first
   std::optional<util::Duration> expiry;  // hard end of the slot, from admission on
   std::optional<ShedAt> shed_at;
   std::optional<int64_t> queue_max;
@@ -66,7 +67,7 @@ struct HolderInfo {
   bool orphan = false;  // its cachify was killed; the command goes on and keeps the slot
   uint64_t fence = 0;
   Who who;
-  int64_t since_us = 0;                // wall clock
+  int64_t since_us = 0;                  // wall clock
   std::optional<int64_t> expires_in_ms;  // from now on
 };
 
@@ -117,14 +118,14 @@ class Lease {
 
 enum class Outcome {
   admitted,
-  full,          // no slot, or a waiter stands before us (lock: held)
-  queue_full,    // --queue-max callers wait already
-  shed,          // --shed-at
-  closed,        // the key was closed
-  dismissed,     // taken out of the queue by somebody
-  held_above,    // lock: an ancestor of ours holds it without an end; it can never be had
-  timed_out,     // the deadline passed
-  interrupted,   // a signal asked us to stop (Interrupts says which)
+  full,         // no slot, or a waiter stands before us (lock: held)
+  queue_full,   // --queue-max callers wait already
+  shed,         // --shed-at
+  closed,       // the key was closed
+  dismissed,    // taken out of the queue by somebody
+  held_above,   // lock: an ancestor of ours holds it without an end; it can never be had
+  timed_out,    // the deadline passed
+  interrupted,  // a signal asked us to stop (Interrupts says which)
 };
 
 struct Acquisition {
@@ -158,7 +159,8 @@ class Store {
   // Takes a slot, or says why not. With patience.wait it queues (strictly: priority, then order of
   // arrival, never past a live waiter) and sleeps without processor time until admitted, until the
   // deadline, or until `interrupts` reports a signal; whatever it returns or throws, it has then
-  // left the queue. After a signal nothing is ever admitted. Throws StoreError when it cannot tell.
+  // left the queue. After a signal nothing is ever admitted. `interrupts` must outlive the lease.
+  // Throws StoreError when it cannot tell.
   virtual Acquisition acquire(const Claim& claim, const Patience& patience,
                               run::Interrupts& interrupts, WaitObserver& observer) = 0;
 

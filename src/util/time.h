@@ -14,8 +14,12 @@ struct MonotonicTime {
   friend auto operator<=>(const MonotonicTime&, const MonotonicTime&) = default;
 };
 MonotonicTime monotonic_now() noexcept;
-inline MonotonicTime operator+(MonotonicTime t, Duration d) noexcept { return {t.ns + d.count()}; }
-inline Duration operator-(MonotonicTime a, MonotonicTime b) noexcept { return Duration(a.ns - b.ns); }
+inline MonotonicTime operator+(MonotonicTime t, Duration d) noexcept {
+  return {t.ns + d.count()};
+}
+inline Duration operator-(MonotonicTime a, MonotonicTime b) noexcept {
+  return Duration(a.ns - b.ns);
+}
 
 // CLOCK_BOOTTIME in ns, for leases and expiries: goes on while the machine sleeps.
 int64_t boottime_ns() noexcept;

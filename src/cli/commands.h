@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "cli/command.h"
+
+namespace cachify::cli {
+
+struct CommandRow {
+  std::string_view noun;
+  std::string_view verb;
+  std::string_view summary;
+  std::unique_ptr<Command> (*make)();
+};
+
+// Sorted by noun and verb.
+std::span<const CommandRow> commands() noexcept;
+
+bool is_noun(std::string_view word) noexcept;
+const CommandRow* find_command(std::string_view noun, std::string_view verb) noexcept;
+
+// For UsageError: what is wrong with a noun or verb that is not in the table.
+std::string unknown_noun(std::string_view noun);
+std::string unknown_verb(std::string_view noun, std::string_view verb);
+
+}  // namespace cachify::cli

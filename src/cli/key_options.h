@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/key.h"
+#include "cli/option_table.h"
+
+namespace cachify::cli {
+
+// --key and --arg, which every verb that looks at a key has.
+class KeyOptions {
+ public:
+  // `with_command`: the verb takes a COMMAND, which can fill fields.
+  void add_to(OptionTable& table, bool with_command);
+  // The one key that is meant. `command` fills the numbered fields. Throws UsageError.
+  std::string resolve(const std::vector<std::string>& command) const;
+
+ private:
+  std::vector<std::string> formats_;
+  NamedValues named_;
+};
+
+}  // namespace cachify::cli

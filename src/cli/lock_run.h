@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/run_options.h"
+
+namespace cachify::cli {
+
+class LockRun : public Command {
+ public:
+  const Manual& manual() const noexcept override;
+  void add_options(OptionTable& table) override;
+  bool takes_command() const noexcept override { return true; }
+  run::Ending execute(const Settings& settings, const std::vector<std::string>& command) override;
+
+  // What the options ask for. Throws UsageError.
+  run::Request request(const Settings& settings, const std::vector<std::string>& command) const;
+
+ private:
+  KeyOptions key_;
+  bool shared_ = false;
+  std::optional<int64_t> weight_;
+  ExpiryOption exp_;
+  WaitOptions wait_;
+  RefusalOptions refusal_;
+  CommandOptions command_;
+};
+
+}  // namespace cachify::cli

@@ -1,0 +1,17 @@
+#include "cli/open_store.h"
+
+#include "errors.h"
+#include "store/registry.h"
+
+namespace cachify::cli {
+
+std::unique_ptr<store::Store> open_store(const Settings& settings) {
+  try {
+    return store::open({settings.store, settings.prefix});
+  } catch (const UsageError& failure) {
+    if (settings.store_origin.empty()) throw;
+    throw ConfigError(settings.store_origin + ": " + failure.what());
+  }
+}
+
+}  // namespace cachify::cli

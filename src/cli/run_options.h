@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/key_options.h"
+#include "cli/option_table.h"
+#include "run/run.h"
+#include "settings.h"
+
+// Options that more than one verb has, each group a class whose members its rows fill, and which
+// then knows how to put them, or else the defaults of the place, into a request.
+namespace cachify::cli {
+
+inline constexpr int64_t kLargestNumber = INT32_MAX;
+
+// --wait and what else concerns the queue.
+class WaitOptions {
+ public:
+  void add_to(OptionTable& table);
+  void fill(run::Request& request, const Settings& settings) const;
+
+ private:
+  bool wait_ = false;
+  std::optional<util::Duration> timeout_;
+  bool timeout_none_ = false;
+  std::optional<int64_t> priority_;
+  std::optional<int64_t> queue_max_;
+};
+
+// What happens instead of 75 and 124.
+class RefusalOptions {
+ public:
+  void add_to(OptionTable& table);
+  void fill(run::Request& request, const Settings& settings) const;
+
+ private:
+  std::optional<int64_t> conflict_exit_code_;
+  std::optional<std::string> on_full_;
+};
+
+// How COMMAND is treated while it runs.
+class CommandOptions {
+ public:
+  void add_to(OptionTable& table, std::string_view on_lost_help);
+  void fill(run::Request& request, const Settings& settings, run::OnLost default_on_lost) const;
+
+ private:
+  std::optional<run::OnLost> on_lost_;
+  std::optional<util::Duration> kill_after_;
+  bool group_ = false;
+  bool no_inherit_ = false;
+};
+
+// --slot-exp of pools, --exp of locks.
+class ExpiryOption {
+ public:
+  void add_to(OptionTable& table, std::string_view name, std::string_view help);
+  // `preset` is the default of the place.
+  void fill(run::Request& request, const std::optional<util::Duration>& preset) const;
+
+ private:
+  std::optional<util::Duration> expiry_;  // 0 stands for `none`
+};
+
+// A number of slots or a share of the cap, as --shed-at and --below take it.
+std::optional<store::ShedAt> parse_occupancy(std::string_view text) noexcept;
+inline constexpr std::string_view kOccupancyForms =
+    "a number of slots such as 3, or a percentage from 0% to 100%";
+
+// This process as others are to see it.
+store::Who who_am_i(const std::vector<std::string>& command);
+
+}  // namespace cachify::cli

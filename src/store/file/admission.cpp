@@ -1,0 +1,448 @@
+#include "store/file/admission.h"
+
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "errors.h"
+#include "store/file/lease.h"
+#include "store/file/locks.h"
+#include "store/file/picture.h"
+#include "util/process.h"
+
+namespace cachify::store::file {
+
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+// A head looks again after this long whatever happens: it bounds what a ring of the kernel that
+// fell between the look and the sleep can cost.
+constexpr util::Duration kHeartbeat = std::chrono::seconds(1);
+
+// The kernel rings before it frees the locks of the dead.
+constexpr std::array<util::Duration, 6> kLooksAfterDeath = {microseconds(100), microseconds(300),
+                                                            milliseconds(1),   milliseconds(5),
+                                                            milliseconds(25),  milliseconds(200)};
+
+// File systems whose locks or mappings other hosts or other mounts share: a sleeper could miss
+// what happens there.
+bool wakes_sleepers(int fd) {
+  struct statfs status {};
+  if (::fstatfs(fd, &status) != 0) return true;
+  constexpr std::array<uint32_t, 9> kRemote = {
+      0x6969 /* nfs */,      0x517b /* smb */,        0xfe534d42 /* smb2 */,
+      0xff534d42 /* cifs */, 0x65735546 /* fuse */,   0x01021997 /* 9p */,
+      0x00c36400 /* ceph */, 0x0bd00bd0 /* lustre */, 0x47504653 /* gpfs */};
+  const auto type = static_cast<uint32_t>(status.f_type);
+  return std::find(kRemote.begin(), kRemote.end(), type) == kRemote.end();
+}
+
+template <size_t size>
+void copy_text(char (&to)[size], const std::string& text) {
+  const size_t length = std::min(size - 1, text.size());
+  std::memcpy(to, text.data(), length);
+}
+
+}  // namespace
+
+Admission::Admission(const Directory& directory, std::string prefixed_key, const Claim& claim,
+                     const Patience& patience, run::Interrupts& interrupts, WaitObserver& observer)
+    : claim_(claim),
+      patience_(patience),
+      interrupts_(interrupts),
+      observer_(observer),
+      state_(std::make_unique<StateFile>(directory, claim.kind, std::move(prefixed_key))),
+      started_(util::monotonic_now()) {
+  wish_.max = static_cast<uint32_t>(claim.max);
+  wish_.weight = static_cast<uint32_t>(claim.weight);
+  wish_.lock = claim.kind == Kind::lock;
+  wish_.shared = claim.shared;
+  wish_.priority = static_cast<int16_t>(claim.priority);
+}
+
+Acquisition Admission::run() {
+  std::optional<Outcome> outcome = arrive();
+  while (!outcome) outcome = check();
+  // A ring that we took and did not use belongs to the head of the queue.
+  if (slept_on_bell_ && !lease_) bell_.wake_all();
+  Acquisition result;
+  result.outcome = *outcome;
+  result.max = cap_;
+  result.lease = std::move(lease_);
+  result.waited = util::monotonic_now() - started_;
+  return result;
+}
+
+bool Admission::lock() {
+  const StateFile::Wait wait{&interrupts_, patience_.deadline, /*until_signal=*/true};
+  if (state_->lock(StateFile::Access::create, wait) != StateFile::Locking::locked) return false;
+  cap_ = state_->table().cap(wish_);
+  return true;
+}
+
+// Without the mutex our entry stays; with W gone it is dead all the same.
+Outcome Admission::given_up() const {
+  return interrupts_.caught() ? Outcome::interrupted : Outcome::timed_out;
+}
+
+// A1 to A8.
+std::optional<Outcome> Admission::arrive() {
+  if (!lock()) return given_up();
+  if (interrupts_.caught()) return leave(Outcome::interrupted);
+  Table& table = state_->table();
+  if (cap_ == 0) {
+    throw UsageError("--max is needed: the pool '" + claim_.key + "' has no stored cap");
+  }
+  if (wish_.weight > cap_) {
+    throw UsageError("--weight " + std::to_string(wish_.weight) + " is more than the " +
+                     std::to_string(cap_) + " slots of '" + claim_.key + "'");
+  }
+  table.drop_expired(util::boottime_ns());
+  if (const auto refusal = refusal_on_arrival()) {
+    ++table.header.counters.rejected;
+    state_->commit();
+    return leave(*refusal);
+  }
+  constexpr uint64_t kBehindAll = std::numeric_limits<uint64_t>::max();
+  if (!table.nearest_before(wish_.priority, kBehindAll, *state_) && fits()) {
+    index_ = table.free_index();
+    ticket_ = table.draw(util::realtime_us());
+    return admit();
+  }
+  std::optional<Outcome> refusal;
+  if (held_above()) {
+    refusal = Outcome::held_above;
+  } else if (!patience_.wait) {
+    refusal = Outcome::full;
+  } else if (claim_.queue_max &&
+             static_cast<int64_t>(table.live_queue(*state_, std::nullopt).size()) >=
+                 *claim_.queue_max) {
+    refusal = Outcome::queue_full;
+  }
+  if (refusal) {
+    ++table.header.counters.rejected;
+    state_->commit();
+    return leave(*refusal);
+  }
+  enqueue();
+  return std::nullopt;
+}
+
+std::optional<Outcome> Admission::refusal_on_arrival() {
+  const Table& table = state_->table();
+  if (table.header.closed != 0) return Outcome::closed;
+  if (!claim_.shed_at) return std::nullopt;
+  const ShedAt& shed = *claim_.shed_at;
+  const double limit =
+      shed.percent ? *shed.percent / 100.0 * cap_ : static_cast<double>(shed.slots);
+  // The dead count only as long as it makes no difference.
+  if (static_cast<double>(table.used()) < limit) return std::nullopt;
+  if (static_cast<double>(occupancy()) < limit) return std::nullopt;
+  return Outcome::shed;
+}
+
+uint64_t Admission::occupancy() {
+  state_->table().drop_dead_holders(*state_);
+  return state_->table().used();
+}
+
+bool Admission::fits() {
+  Table& table = state_->table();
+  if (table.fits(wish_)) return true;
+  table.drop_dead_holders(*state_);
+  return table.fits(wish_);
+}
+
+// Whether an ancestor of this process holds the lock without an end.
+bool Admission::held_above() {
+  if (claim_.kind != Kind::lock) return false;
+  const char* inherited_id = std::getenv("CACHIFY_ID");
+  std::vector<pid_t> above;
+  uint64_t here = 0;
+  const Table& table = state_->table();
+  for (const uint32_t index : table.holders()) {
+    const Entry& entry = table.entries[index];
+    if (entry.expires != 0 || (claim_.shared && entry.shared != 0)) continue;
+    if (above.empty()) {
+      above = util::ancestors();
+      here = util::pid_namespace();
+    }
+    const Info holder = state_->read_info(index);
+    if (holder.pid_namespace == here && state_->lives(index, entry.ticket)) {
+      // The process table tells: a daemon that left the holder's command has other ancestors.
+      if (std::find(above.begin(), above.end(), static_cast<pid_t>(holder.pid)) != above.end()) {
+        return true;
+      }
+    } else if (inherited_id != nullptr && inherited_id == id_of(entry.ticket)) {
+      // Its cachify was killed or cannot be seen from here, but we have the mark of its command.
+      return true;
+    }
+  }
+  return false;
+}
+
+Info Admission::info(int64_t since_us) const {
+  Info info{};
+  info.pid = static_cast<uint32_t>(claim_.who.pid);
+  info.uid = claim_.who.uid;
+  info.pid_namespace = util::pid_namespace();
+  info.since_us = since_us;
+  copy_text(info.host, claim_.who.host);
+  copy_text(info.command, claim_.who.command);
+  return info;
+}
+
+// A7, A8.
+void Admission::enqueue() {
+  Table& table = state_->table();
+  index_ = table.free_index();
+  ticket_ = table.draw(util::realtime_us());
+  queued_ = true;
+  state_->pin(index_);
+  lock_byte(state_->shard(index_), kWaitByte + ticket_);
+  if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
+  if (!wakes_sleepers(state_->fd())) {
+    can_be_woken_ = false;
+    observer_.note("the store's file system cannot wake who waits; looking several times a second");
+  }
+  write_waiting_entry();
+}
+
+void Admission::write_waiting_entry() {
+  Table& table = state_->table();
+  Entry entry{};
+  entry.ticket = ticket_;
+  entry.expiry = claim_.expiry ? claim_.expiry->count() : 0;
+  entry.count = wish_.weight;
+  entry.weight = wish_.weight;
+  entry.max = wish_.max;
+  entry.priority = wish_.priority;
+  entry.state = EntryState::waiting;
+  entry.shared = wish_.shared ? 1 : 0;
+  table.header.next = std::max(table.header.next, ticket_);
+  table.set(index_, entry);
+  state_->commit();
+  state_->write_info(index_, info(util::realtime_us()));
+}
+
+bool Admission::is_mine(uint32_t index) const {
+  const auto& entries = state_->table().entries;
+  return index < entries.size() && entries[index].ticket == ticket_ &&
+         entries[index].state == EntryState::waiting;
+}
+
+// CHECK: one look at the situation, and a sleep when it is not our turn.
+std::optional<Outcome> Admission::check() {
+  Table& table = state_->table();
+  if (interrupts_.caught()) return leave(Outcome::interrupted);
+  if (!is_mine(index_)) {
+    throw StoreError("the place in the queue of '" + claim_.key +
+                     "' was lost: its state file was changed by somebody else");
+  }
+  table.drop_expired(util::boottime_ns());
+  const std::optional<uint32_t> predecessor =
+      table.nearest_before(wish_.priority, ticket_, *state_);
+  if (!predecessor && fits()) return admit();
+  if (patience_.deadline && util::monotonic_now() >= *patience_.deadline) {
+    return leave(Outcome::timed_out);
+  }
+  explain_when_due();
+  const Sleep how = choose_sleep(predecessor);
+  if (!table.dirty().empty() || how == Sleep::bell) state_->commit();
+  state_->unlock();
+  sleep(how, predecessor);
+  if (!lock()) return given_up();
+  if (how == Sleep::bell && slept_on_bell_) {
+    // Woken, and the word still armed: that was the kernel, for somebody who died.
+    if (state_->table().header.bell == kBellArmed) after_death_ = 0;
+  }
+  return std::nullopt;
+}
+
+Admission::Sleep Admission::choose_sleep(std::optional<uint32_t> predecessor) {
+  Table& table = state_->table();
+  if (!can_be_woken_) return Sleep::poll;
+  if (predecessor) return Sleep::predecessor;
+  const std::vector<uint32_t> holders = table.holders();
+  // One holder in the way, or all of them: the end of a certain one is needed.
+  if (!holders.empty() && (holders.size() == 1 || (wish_.lock && !wish_.shared))) {
+    holder_in_my_way_ = holders.front();
+    return Sleep::holder;
+  }
+  if (wish_.lock) {
+    for (const uint32_t index : holders) {
+      if (table.entries[index].shared == 0) {
+        holder_in_my_way_ = index;
+        return Sleep::holder;
+      }
+    }
+  }
+  bool orphans = false;
+  for (const uint32_t index : holders) {
+    if (state_->lives(index, table.entries[index].ticket)) continue;
+    orphans = true;
+    if (!watch_.add(state_->path_of_shard(index))) return Sleep::poll;
+  }
+  if (orphans) {
+    if (!watch_.add(state_->path_of_shard(0))) return Sleep::poll;
+    // What happened before the watch was set is seen by another look only.
+    return watch_.fresh() ? Sleep::none : Sleep::watch;
+  }
+  if (!bell_.map(state_->fd())) return Sleep::poll;
+  bell_.ring_at_death();
+  table.header.bell = kBellArmed;
+  return Sleep::bell;
+}
+
+util::MonotonicTime Admission::wake_up_time(bool head) const {
+  const util::MonotonicTime now = util::monotonic_now();
+  util::MonotonicTime until{std::numeric_limits<int64_t>::max()};
+  if (patience_.deadline) until = std::min(until, *patience_.deadline);
+  if (explain_at_) until = std::min(until, *explain_at_);
+  if (!head) return until;
+  util::Duration look = kHeartbeat;
+  if (after_death_ >= 0) look = kLooksAfterDeath[static_cast<size_t>(after_death_)];
+  until = std::min(until, now + look);
+  if (const auto expiry = state_->table().nearest_expiry()) {
+    until =
+        std::min(until, now + util::Duration(std::max<int64_t>(0, *expiry - util::boottime_ns())));
+  }
+  return until;
+}
+
+void Admission::sleep(Sleep how, std::optional<uint32_t> predecessor) {
+  const util::MonotonicTime until = wake_up_time(!predecessor);
+  if (slept_on_bell_ && how != Sleep::bell) {
+    // Perhaps a ring that was meant for the head that overtook us.
+    bell_.wake_all();
+    slept_on_bell_ = false;
+  }
+  const auto wait_for = [&](uint32_t index, uint64_t byte) {
+    const int fd = state_->shard(index);
+    run::Interrupts::Window window(interrupts_, until);
+    wait_for_byte(fd, byte);
+  };
+  const Table& table = state_->table();
+  bool event = false;
+  switch (how) {
+    case Sleep::predecessor:
+      wait_for(*predecessor, kWaitByte + table.entries[*predecessor].ticket);
+      break;
+    case Sleep::holder:
+      wait_for(holder_in_my_way_, kHoldByte + table.entries[holder_in_my_way_].ticket);
+      break;
+    case Sleep::bell: {
+      run::Interrupts::Window window(interrupts_, std::nullopt);
+      slept_on_bell_ = bell_.sleep(until);
+      break;
+    }
+    case Sleep::none:
+      break;
+    case Sleep::watch:
+      // The event of a last close comes just before its locks are free.
+      event = watch_.sleep(until, interrupts_.wait_mask());
+      break;
+    case Sleep::poll: {
+      const util::MonotonicTime now = util::monotonic_now();
+      const auto jitter = microseconds(now.ns / 1000 % 90'000);
+      sleep_until(std::min(until, now + milliseconds(30) + jitter), interrupts_.wait_mask());
+      break;
+    }
+  }
+  if (event) {
+    after_death_ = 0;
+  } else if (after_death_ >= 0 && ++after_death_ == static_cast<int>(kLooksAfterDeath.size())) {
+    after_death_ = -1;
+  }
+}
+
+void Admission::explain_when_due() {
+  if (!explain_at_ || util::monotonic_now() < *explain_at_) return;
+  explain_at_.reset();
+  const Situation situation = picture_of(*state_, index_);
+  const auto me = std::find_if(situation.waiters.begin(), situation.waiters.end(),
+                               [this](const WaiterInfo& w) { return w.id == id_of(ticket_); });
+  observer_.waiting(situation, me == situation.waiters.end() ? 0 : me->position);
+}
+
+// D1 to D5. The entry at index_ is free, or our own waiting one.
+Outcome Admission::admit() {
+  Table& table = state_->table();
+  const bool lock = claim_.kind == Kind::lock;
+  const int64_t now_us = util::realtime_us();
+
+  Entry entry{};
+  entry.ticket = ticket_;
+  entry.fence = table.draw(now_us);
+  entry.expires = claim_.expiry ? util::boottime_ns() + claim_.expiry->count() : 0;
+  entry.max = wish_.max;
+  entry.weight = wish_.weight;
+  entry.priority = wish_.priority;
+  entry.state = EntryState::holding;
+  entry.shared = wish_.shared ? 1 : 0;
+  entry.primary = index_;
+  const auto slots = table.free_slots(wish_.weight);
+  entry.slot = slots.front().first;
+  entry.count = slots.front().second;
+
+  state_->pin(index_);
+  if (!lock && bell_.map(state_->fd())) bell_.ring_at_death();
+  lock_byte(state_->shard(index_), kLifeByte + ticket_);
+  hold_ = state_->open_hold(index_);
+  lock_byte(hold_.get(), kHoldByte + ticket_);
+
+  table.set(index_, entry);
+  for (size_t i = 1; i < slots.size(); ++i) {
+    Entry extra = entry;
+    extra.state = EntryState::extra;
+    extra.slot = slots[i].first;
+    extra.count = slots[i].second;
+    table.set(table.free_index(), extra);
+  }
+
+  const auto waited_us = static_cast<uint64_t>((util::monotonic_now() - started_).count() / 1000);
+  Counters& counters = table.header.counters;
+  ++counters.admitted;
+  if (queued_) {
+    counters.waited_us += waited_us;
+    counters.longest_wait_us = std::max(counters.longest_wait_us, waited_us);
+  }
+  state_->write_info(index_, info(now_us));
+  state_->commit();
+  state_->unlock();
+  if (queued_) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
+
+  Grant grant;
+  grant.id = id_of(ticket_);
+  grant.fence = entry.fence;
+  grant.slot = entry.slot;
+  grant.max = cap_;
+  lease_ = std::make_unique<FileLease>(interrupts_, std::move(state_), std::move(bell_),
+                                       std::move(hold_), index_, ticket_, std::move(grant),
+                                       claim_.inherit);
+  return Outcome::admitted;
+}
+
+// LEAVE, with the mutex held. Closing the control description would do for W; the entry is
+// cleared for whoever counts the queue.
+Outcome Admission::leave(Outcome outcome) {
+  Table& table = state_->table();
+  if (queued_ && is_mine(index_)) {
+    table.clear(index_);
+    if (outcome == Outcome::timed_out) ++table.header.counters.timed_out;
+    state_->commit();
+  }
+  state_->unlock();
+  if (queued_) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
+  return outcome;
+}
+
+}  // namespace cachify::store::file

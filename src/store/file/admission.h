@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "run/interrupts.h"
+#include "store/file/bell.h"
+#include "store/file/file_watch.h"
+#include "store/file/state_file.h"
+#include "store/store.h"
+
+namespace cachify::store::file {
+
+// One caller's way to a slot: ARRIVE, CHECK, ADMIT and LEAVE of PROTOCOL.md, whose step names the
+// comments use. Lives for one call of Store::acquire.
+class Admission {
+ public:
+  Admission(const Directory& directory, std::string prefixed_key, const Claim& claim,
+            const Patience& patience, run::Interrupts& interrupts, WaitObserver& observer);
+
+  Acquisition run();
+
+ private:
+  // Each returns the outcome when it is decided. The mutex is held before and after, but for the
+  // ends: an outcome has let go of it.
+  std::optional<Outcome> arrive();
+  std::optional<Outcome> check();
+
+  bool lock();  // false: given_up() says why
+  Outcome given_up() const;
+  std::optional<Outcome> refusal_on_arrival();
+  bool fits();
+  uint64_t occupancy();
+  bool held_above();
+  void enqueue();
+  Outcome admit();
+  Outcome leave(Outcome outcome);
+  void write_waiting_entry();
+  bool is_mine(uint32_t index) const;
+  Info info(int64_t since_us) const;
+
+  enum class Sleep { none, predecessor, holder, bell, watch, poll };
+  // C3 to C7: what to sleep on, decided under the mutex.
+  Sleep choose_sleep(std::optional<uint32_t> predecessor);
+  void sleep(Sleep how, std::optional<uint32_t> predecessor);
+  util::MonotonicTime wake_up_time(bool head) const;
+  void explain_when_due();
+
+  const Claim& claim_;
+  const Patience& patience_;
+  run::Interrupts& interrupts_;
+  WaitObserver& observer_;
+  Wish wish_;
+
+  std::unique_ptr<StateFile> state_;
+  Bell bell_;
+  FileWatch watch_;
+  util::UniqueFd hold_;
+
+  const util::MonotonicTime started_;
+  std::optional<util::MonotonicTime> explain_at_;
+  uint32_t cap_ = 0;  // the N that counts for us
+  uint64_t ticket_ = 0;
+  uint32_t index_ = 0;
+  bool queued_ = false;
+  bool can_be_woken_ = true;    // else polling
+  bool slept_on_bell_ = false;  // and was woken there
+  int after_death_ = -1;        // how many of the quick looks after a kernel's ring were taken
+  uint32_t holder_in_my_way_ = 0;
+  std::unique_ptr<Lease> lease_;
+};
+
+}  // namespace cachify::store::file

@@ -1,0 +1,81 @@
+#include "store/file/bell.h"
+
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <climits>
+#include <cstddef>
+#include <ctime>
+#include <utility>
+
+#include "store/file/layout.h"
+
+namespace cachify::store::file {
+
+namespace {
+
+// The kernel keeps a pointer to it. It takes the place of libc's own, which serves robust mutexes
+// only; this process has none.
+robust_list_head robust_head{{&robust_head.list}, 0, nullptr};
+
+long futex(unsigned* word, int operation, unsigned value, const timespec* until) {
+  return ::syscall(SYS_futex, word, operation, value, until, nullptr, FUTEX_BITSET_MATCH_ANY);
+}
+
+}  // namespace
+
+Bell::~Bell() {
+  forget_death();
+  if (page_ != nullptr) ::munmap(page_, kPage);
+}
+
+Bell::Bell(Bell&& other) noexcept
+    : page_(std::exchange(other.page_, nullptr)), word_(std::exchange(other.word_, nullptr)) {}
+
+Bell& Bell::operator=(Bell&& other) noexcept {
+  std::swap(page_, other.page_);
+  std::swap(word_, other.word_);
+  return *this;
+}
+
+bool Bell::map(int fd) {
+  if (mapped()) return true;
+  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (page == MAP_FAILED) return false;
+  page_ = page;
+  word_ = reinterpret_cast<unsigned*>(static_cast<char*>(page) + offsetof(Header, bell));
+  return true;
+}
+
+void Bell::ring_at_death() {
+  static bool registered = false;
+  if (!registered) {
+    registered = ::syscall(SYS_set_robust_list, &robust_head, sizeof robust_head) == 0;
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  robust_head.list_op_pending = reinterpret_cast<robust_list*>(word_);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void Bell::forget_death() {
+  if (word_ == nullptr || robust_head.list_op_pending != reinterpret_cast<robust_list*>(word_)) {
+    return;
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  robust_head.list_op_pending = nullptr;
+}
+
+bool Bell::sleep(std::optional<util::MonotonicTime> until) {
+  timespec at{};
+  if (until) at = {.tv_sec = until->ns / 1'000'000'000, .tv_nsec = until->ns % 1'000'000'000};
+  return futex(word_, FUTEX_WAIT_BITSET, kBellArmed, until ? &at : nullptr) == 0;
+}
+
+void Bell::wake_all() {
+  futex(word_, FUTEX_WAKE, INT_MAX, nullptr);
+}
+
+}  // namespace cachify::store::file

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+
+#include "util/time.h"
+
+namespace cachify::store::file {
+
+// The futex in the header of a pool's state file, on which the head of the queue sleeps. The word
+// is changed by pwrite(2) under the mutex only; user space never touches the mapping, so that a
+// truncated file cannot raise SIGBUS.
+class Bell {
+ public:
+  Bell() = default;
+  ~Bell();
+  Bell(Bell&& other) noexcept;
+  Bell& operator=(Bell&& other) noexcept;
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+
+  // Maps the page. False where the file system cannot share a mapping; then nothing else works.
+  bool map(int fd);
+  bool mapped() const { return word_ != nullptr; }
+
+  // From now on the kernel wakes one sleeper when this process dies, whatever it dies of: the word
+  // is the pending entry of its robust list (see robust_list in the kernel's documentation). One
+  // bell per process at a time.
+  void ring_at_death();
+  void forget_death();
+
+  // Sleeps while the word is "armed", until `until` at the latest; also ends on a signal.
+  // True when somebody (a process or the kernel) woke it.
+  bool sleep(std::optional<util::MonotonicTime> until);
+  void wake_all();
+
+ private:
+  void* page_ = nullptr;
+  unsigned* word_ = nullptr;
+};
+
+}  // namespace cachify::store::file

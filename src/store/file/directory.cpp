@@ -1,0 +1,128 @@
+#include "store/file/directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "errors.h"
+#include "util/errno_text.h"
+#include "util/files.h"
+
+namespace cachify::store::file {
+
+namespace {
+
+constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why) {
+  throw ConfigError("the store's directory " + path + " " + why +
+                    "; remove it, or name another one with --store file:DIR");
+}
+
+[[noreturn]] void unusable(const std::string& path, int error_number) {
+  throw StoreError("cannot use the store's directory " + path + ": " +
+                   util::errno_text(error_number));
+}
+
+// Opens a default directory, making it first when it is missing. An empty result: this place is
+// not to be had (no /run/lock, or no right to write there), try the next one.
+util::UniqueFd open_private(const std::string& path) {
+  util::UniqueFd fd = util::open_above_stdio(AT_FDCWD, path.c_str(), kOpenFlags | O_NOFOLLOW);
+  if (!fd && errno == ENOENT) {
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return {};
+    fd = util::open_above_stdio(AT_FDCWD, path.c_str(), kOpenFlags | O_NOFOLLOW);
+  }
+  if (!fd) {
+    const int error_number = errno;
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) unusable(path, error_number);
+    if (S_ISLNK(status.st_mode)) refuse(path, "is a symbolic link");
+    if (!S_ISDIR(status.st_mode)) refuse(path, "is not a directory");
+    if (status.st_uid != ::geteuid()) refuse(path, "belongs to somebody else");
+    unusable(path, error_number);
+  }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) unusable(path, errno);
+  if (status.st_uid != ::geteuid()) refuse(path, "belongs to somebody else");
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) refuse(path, "can be written to by others");
+  return fd;
+}
+
+}  // namespace
+
+Directory Directory::open(const std::string& path) {
+  Directory directory;
+  if (path.empty()) {
+    directory.file_mode_ = 0600;
+    const std::string name = "/cachify-" + std::to_string(::geteuid());
+    for (const char* parent : {"/run/lock", "/tmp"}) {
+      directory.path_ = parent + name;
+      directory.fd_ = open_private(directory.path_);
+      if (directory.fd_) return directory;
+    }
+    unusable(directory.path_, errno);
+  }
+  directory.path_ = path;
+  directory.fd_ = util::open_above_stdio(AT_FDCWD, path.c_str(), kOpenFlags);
+  if (!directory.fd_ && errno == ENOENT) {
+    if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) unusable(path, errno);
+    directory.fd_ = util::open_above_stdio(AT_FDCWD, path.c_str(), kOpenFlags);
+  }
+  if (!directory.fd_) unusable(path, errno);
+  return directory;
+}
+
+namespace {
+
+constexpr size_t kLongestName = 200;  // leaves room for the shard's suffix below NAME_MAX
+
+bool stands_for_itself(unsigned char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
+}
+
+void append_hex(std::string& out, unsigned value, int digits) {
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
+    out += "0123456789ABCDEF"[(value >> static_cast<unsigned>(shift)) & 15U];
+  }
+}
+
+// FNV-1a, 128 bits.
+std::string hash_of(const std::string& text) {
+  __extension__ using Wide = unsigned __int128;
+  Wide hash = (Wide{0x6c62272e07bb0142ULL} << 64U) | 0x62b821756295c58dULL;
+  const Wide prime = (Wide{0x0000000001000000ULL} << 64U) | 0x000000000000013bULL;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * prime;
+  std::string out;
+  for (int i = 3; i >= 0; --i)
+    append_hex(out, static_cast<unsigned>(hash >> (32U * static_cast<unsigned>(i))), 8);
+  return out;
+}
+
+}  // namespace
+
+FileName file_name(Kind kind, const std::string& prefixed_key) {
+  FileName result;
+  result.name = kind == Kind::pool ? "pool." : "lock.";
+  size_t fits_at = result.name.size();  // where a cut does not split a %XX
+  for (const char c : prefixed_key) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (stands_for_itself(byte)) {
+      result.name += c;
+    } else {
+      result.name += '%';
+      append_hex(result.name, byte, 2);
+    }
+    if (result.name.size() <= kLongestName - 40) fits_at = result.name.size();
+  }
+  if (result.name.size() > kLongestName) {
+    result.name.resize(fits_at);
+    result.name += "~h" + hash_of(prefixed_key);
+    result.hashed = true;
+  }
+  return result;
+}
+
+}  // namespace cachify::store::file

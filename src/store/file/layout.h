@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+// The bytes of a state file. See PROTOCOL.md for what they mean and in which order they change.
+//
+//   page 0         header, 12 entries, their 12 infos: a small pool is one page
+//   page 1         the key, when the file's name holds only a hash of it; else a hole
+//   from page 2    blocks of 64 entries and their 64 infos
+namespace cachify::store::file {
+
+inline constexpr uint64_t kPage = 4096;
+inline constexpr uint32_t kFirstEntries = 12;
+inline constexpr uint32_t kBlockEntries = 64;
+inline constexpr uint32_t kMaxEntries = 1U << 20U;
+inline constexpr uint64_t kMagic = 0x0131796669686361U;  // "achify1" and 1, little endian
+
+// Values of Header::bell. Both leave the bits of a thread id 0, as the kernel's rule for the
+// pending entry of a robust list asks; 0 is what a sleeping head expects.
+inline constexpr uint32_t kBellArmed = 0;
+inline constexpr uint32_t kBellRung = 0x40000000U;
+
+struct Counters {
+  uint64_t admitted;
+  uint64_t completed;
+  uint64_t rejected;
+  uint64_t timed_out;
+  uint64_t dismissed;
+  uint64_t expired;
+  uint64_t waited_us;
+  uint64_t longest_wait_us;
+};
+
+struct Header {
+  uint64_t magic;
+  uint64_t next;        // the last number drawn for a ticket or a fence
+  uint32_t high_water;  // entries from here on are free and not read
+  uint32_t bell;
+  uint32_t stored_max;  // 0: each caller's own N counts
+  uint32_t closed;
+  int64_t created_us;
+  Counters counters;
+  uint8_t reserved[152];
+};
+
+enum class EntryState : uint8_t { free = 0, waiting = 1, holding = 2, extra = 3 };
+
+struct Entry {
+  uint64_t ticket;
+  uint64_t fence;    // holding
+  int64_t expires;   // holding: CLOCK_BOOTTIME ns, 0: never
+  int64_t expiry;    // waiting: ns that the slot will last, 0: no end
+  uint32_t slot;     // holding, extra: the first slot of a contiguous range
+  uint32_t count;    // holding, extra: slots in the range; waiting: the weight
+  uint32_t primary;  // extra: the index of the holding entry
+  uint32_t max;      // the N of the caller
+  int16_t priority;
+  EntryState state;
+  uint8_t shared;
+  uint32_t reserved;
+  uint32_t weight;    // of the whole claim
+  uint32_t checksum;  // over all before it
+};
+
+struct Info {
+  uint32_t pid;
+  uint32_t uid;
+  uint64_t pid_namespace;  // inode; 0: unknown
+  int64_t since_us;        // wall clock
+  char host[40];           // ends with NUL
+  char command[192];       // ends with NUL
+};
+
+static_assert(sizeof(Header) == 256 && std::is_trivially_copyable_v<Header>);
+static_assert(sizeof(Entry) == 64 && std::is_trivially_copyable_v<Entry>);
+static_assert(sizeof(Info) == 256 && std::is_trivially_copyable_v<Info>);
+static_assert(sizeof(Header) + kFirstEntries * (sizeof(Entry) + sizeof(Info)) == kPage);
+
+inline constexpr uint64_t kKeyTextOffset = kPage;
+inline constexpr uint64_t kBlocksOffset = 2 * kPage;
+inline constexpr uint64_t kBlockBytes = kBlockEntries * (sizeof(Entry) + sizeof(Info));
+
+// Shard 0 is the state file itself; entry i of block b belongs to shard b + 1.
+constexpr uint32_t shard_of(uint32_t index) {
+  return index < kFirstEntries ? 0 : 1 + (index - kFirstEntries) / kBlockEntries;
+}
+constexpr uint64_t entry_offset(uint32_t index) {
+  if (index < kFirstEntries) return sizeof(Header) + index * sizeof(Entry);
+  const uint64_t rest = index - kFirstEntries;
+  return kBlocksOffset + rest / kBlockEntries * kBlockBytes + rest % kBlockEntries * sizeof(Entry);
+}
+constexpr uint64_t info_offset(uint32_t index) {
+  if (index < kFirstEntries) {
+    return sizeof(Header) + kFirstEntries * sizeof(Entry) + index * sizeof(Info);
+  }
+  const uint64_t rest = index - kFirstEntries;
+  return kBlocksOffset + rest / kBlockEntries * kBlockBytes + kBlockEntries * sizeof(Entry) +
+         rest % kBlockEntries * sizeof(Info);
+}
+// How long a file with so many entries must be; a shorter one was truncated.
+constexpr uint64_t file_bytes(uint32_t high_water) {
+  return kBlocksOffset + (high_water == 0 ? 0 : shard_of(high_water - 1)) * kBlockBytes;
+}
+
+// FNV-1a over the bytes before the checksum; never 0 for a used entry, so that a zeroed entry is
+// a free one and nothing else.
+inline uint32_t checksum_of(const Entry& entry) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&entry);
+  uint32_t hash = 2166136261U;
+  for (size_t i = 0; i < offsetof(Entry, checksum); ++i) hash = (hash ^ bytes[i]) * 16777619U;
+  return hash == 0 ? 1 : hash;
+}
+
+// Lock bytes, far beyond the end of any file.
+inline constexpr uint64_t kWaitByte = 1ULL << 60U;
+inline constexpr uint64_t kLifeByte = 2ULL << 60U;
+inline constexpr uint64_t kHoldByte = 3ULL << 60U;
+
+}  // namespace cachify::store::file

@@ -1,0 +1,50 @@
+#include "store/file/lease.h"
+
+#include "store/file/locks.h"
+
+namespace cachify::store::file {
+
+FileLease::~FileLease() {
+  if (released_) return;
+  hold_.reset();
+  if (bell_.mapped()) bell_.wake_all();
+}
+
+// R1 to R3. Whether somebody sleeps on the bell.
+bool FileLease::give_back() {
+  if (state_->lock(StateFile::Access::existing, {&interrupts_}) != StateFile::Locking::locked)
+    return false;
+  Table& table = state_->table();
+  bool wake = false;
+  // Somebody may have dropped the entry after it expired and given its place to another ticket.
+  if (index_ < table.entries.size() && table.entries[index_].ticket == ticket_ &&
+      table.entries[index_].state == EntryState::holding) {
+    table.drop_holder(index_);
+    ++table.header.counters.completed;
+    if (bell_.mapped() && table.header.bell == kBellArmed && !table.queue().empty()) {
+      table.header.bell = kBellRung;
+      wake = true;
+    }
+    state_->commit();
+  }
+  state_->unlock();
+  return wake;
+}
+
+void FileLease::release() {
+  released_ = true;
+  // Whatever becomes of the table: without H the entry counts for nobody, and the kernel's own
+  // way of waking, a ring that leaves the word as it is, makes the head look again.
+  struct LetGo {
+    FileLease& lease;
+    bool wake = true;
+    ~LetGo() {
+      unlock_byte(lease.hold_.get(), kHoldByte + lease.ticket_);
+      if (wake && lease.bell_.mapped()) lease.bell_.wake_all();
+      lease.bell_.forget_death();
+    }
+  } let_go{*this};
+  let_go.wake = give_back();
+}
+
+}  // namespace cachify::store::file

@@ -1,0 +1,318 @@
+#include "store/file/state_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "errors.h"
+#include "store/file/locks.h"
+#include "util/errno_text.h"
+#include "util/files.h"
+
+namespace cachify::store::file {
+
+namespace {
+
+constexpr int kOpenFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+constexpr util::Duration kMutexPatience = std::chrono::seconds(10);
+constexpr size_t kHeadBytes = sizeof(Header) + kFirstEntries * sizeof(Entry);
+
+bool all_zero(const Header& header) {
+  static constexpr Header kZero{};
+  return std::memcmp(&header, &kZero, sizeof header) == 0;
+}
+
+bool is_sound(const Entry& entry, const Header& header) {
+  static constexpr Entry kFree{};
+  if (entry.state == EntryState::free) return std::memcmp(&entry, &kFree, sizeof entry) == 0;
+  return entry.checksum == checksum_of(entry) && entry.state <= EntryState::extra &&
+         entry.ticket != 0 && entry.ticket <= header.next && entry.primary < header.high_water;
+}
+
+}  // namespace
+
+StateFile::StateFile(const Directory& directory, Kind kind, std::string prefixed_key)
+    : directory_(directory), key_(std::move(prefixed_key)), name_(file_name(kind, key_)) {}
+
+void StateFile::fail(const char* doing) const {
+  throw StoreError(std::string("cannot ") + doing + " " + directory_.path() + "/" + name_.name +
+                   ": " + util::errno_text(errno));
+}
+
+bool StateFile::open(Access access) {
+  mode_ = access == Access::read_only ? O_RDONLY : O_RDWR;
+  for (;;) {
+    // Without O_CREAT first: a directory with the sticky bit forbids it for somebody else's file.
+    control_ = util::open_above_stdio(directory_.fd(), name_.name.c_str(), mode_ | kOpenFlags);
+    if (control_) return true;
+    if (errno == ENOENT) {
+      if (access != Access::create) return false;
+      control_ =
+          util::open_above_stdio(directory_.fd(), name_.name.c_str(),
+                                 mode_ | O_CREAT | O_EXCL | kOpenFlags, directory_.file_mode());
+      if (control_) return true;
+      if (errno == EEXIST) continue;
+    }
+    fail("open");
+  }
+}
+
+bool StateFile::take_mutex(int operation, Wait wait) {
+  if (::flock(control_.get(), operation | LOCK_NB) == 0) return true;
+  const util::MonotonicTime give_up = util::monotonic_now() + kMutexPatience;
+  const util::MonotonicTime until = std::min(wait.until.value_or(give_up), give_up);
+  std::optional<run::Interrupts> own;
+  run::Interrupts& interrupts = wait.interrupts != nullptr ? *wait.interrupts : own.emplace();
+  while (errno == EWOULDBLOCK || errno == EINTR) {
+    if (wait.until_signal && interrupts.caught()) return false;
+    const util::MonotonicTime now = util::monotonic_now();
+    if (wait.until && now >= *wait.until) return false;
+    if (now >= give_up) {
+      throw StoreError("the state file " + directory_.path() + "/" + name_.name +
+                       " has been locked for 10 s; is one of its callers stopped?");
+    }
+    run::Interrupts::Window window(interrupts, until);
+    if (::flock(control_.get(), operation) == 0) return true;
+  }
+  fail("lock");
+}
+
+StateFile::Locking StateFile::lock(Access access, Wait wait) {
+  reopened_ = false;
+  for (;;) {
+    if (!control_ && !open(access)) return Locking::no_such_key;
+    if (!take_mutex(access == Access::read_only ? LOCK_SH : LOCK_EX, wait))
+      return Locking::given_up;
+    if (::fstat(control_.get(), &status_) != 0) fail("look at");
+    if (status_.st_nlink > 0) break;
+    // Deleted by somebody who had the mutex before us: what we locked is nobody's any more.
+    control_.reset();
+    shards_.clear();
+    reopened_ = true;
+  }
+  locked_ = true;
+  if (!S_ISREG(status_.st_mode)) {
+    throw StoreError(directory_.path() + "/" + name_.name +
+                     " is not a regular file; remove it to use this key");
+  }
+  read(access);
+  return Locking::locked;
+}
+
+void StateFile::unlock() {
+  if (!locked_) return;
+  locked_ = false;
+  ::flock(control_.get(), LOCK_UN);
+}
+
+void StateFile::read(Access access) {
+  struct {
+    Header header;
+    Entry entries[kFirstEntries];
+  } head{};
+  static_assert(sizeof head == kHeadBytes);
+  if (util::read_at(control_.get(), &head, sizeof head, 0) < 0) fail("read");
+  table_.clean();
+  table_.header = head.header;
+  table_.entries.clear();
+  if (all_zero(head.header)) {
+    if (access != Access::read_only) start_again_if_nobody_lives("is empty");
+    return;
+  }
+  if (head.header.magic != kMagic) {
+    throw StoreError(
+        directory_.path() + "/" + name_.name +
+        " is not a state file of this version of cachify; remove it when nobody uses it");
+  }
+  const uint32_t count = head.header.high_water;
+  if (count > kMaxEntries || status_.st_size < static_cast<off_t>(file_bytes(count))) {
+    start_again_if_nobody_lives("was truncated");
+    return;
+  }
+  table_.entries.assign(head.entries, head.entries + std::min(count, kFirstEntries));
+  table_.entries.resize(count);
+  for (uint32_t i = kFirstEntries; i < count; i += kBlockEntries) {
+    const size_t bytes = std::min(kBlockEntries, count - i) * sizeof(Entry);
+    if (util::read_at(control_.get(), &table_.entries[i], bytes,
+                      static_cast<off_t>(entry_offset(i))) != static_cast<ssize_t>(bytes)) {
+      fail("read");
+    }
+  }
+  if (!entries_are_sound()) {
+    start_again_if_nobody_lives("is damaged");
+    return;
+  }
+  // Extras are written before their holder and cleared after it; one alone is a crash's leftover.
+  for (uint32_t i = 0; i < count; ++i) {
+    const Entry& entry = table_.entries[i];
+    if (entry.state != EntryState::extra) continue;
+    const Entry& holder = table_.entries[entry.primary];
+    if (holder.state != EntryState::holding || holder.ticket != entry.ticket) table_.clear(i);
+  }
+  if (name_.hashed) check_key_text();
+}
+
+bool StateFile::entries_are_sound() const {
+  return std::all_of(table_.entries.begin(), table_.entries.end(),
+                     [this](const Entry& entry) { return is_sound(entry, table_.header); });
+}
+
+void StateFile::start_again_if_nobody_lives(const char* what_is_wrong) {
+  // Whoever holds a slot or waits for one has a lock byte, whatever became of the table.
+  for (uint32_t number = 0; number <= shard_of(kMaxEntries); ++number) {
+    const int fd = existing_shard(number);
+    if (fd < 0) break;
+    if (any_byte_is_locked(fd, kWaitByte, (kHoldByte - kWaitByte) + (1ULL << 60U))) {
+      throw StoreError("the state file " + directory_.path() + "/" + name_.name + " " +
+                       what_is_wrong +
+                       " while callers still depend on it; it heals when they have ended");
+    }
+  }
+  initialise();
+}
+
+void StateFile::initialise() {
+  table_.entries.clear();
+  table_.clean();
+  table_.header = Header{};
+  if (mode_ == O_RDONLY) return;  // a look changes nothing
+  table_.header.magic = kMagic;
+  table_.header.created_us = util::realtime_us();
+  if (::ftruncate(control_.get(), 0) != 0 ||
+      ::ftruncate(control_.get(), static_cast<off_t>(file_bytes(0))) != 0) {
+    fail("write");
+  }
+  status_.st_size = static_cast<off_t>(file_bytes(0));
+  if (name_.hashed && !util::write_at(control_.get(), key_.data(), key_.size(), kKeyTextOffset)) {
+    fail("write");
+  }
+  if (!util::write_at(control_.get(), &table_.header, sizeof table_.header, 0)) fail("write");
+}
+
+void StateFile::check_key_text() {
+  std::string text(kPage, '\0');
+  if (util::read_at(control_.get(), text.data(), text.size(), kKeyTextOffset) < 0) fail("read");
+  text.resize(std::strlen(text.c_str()));
+  if (text != key_) {
+    throw StoreError(directory_.path() + "/" + name_.name +
+                     " belongs to another key of the same hash");
+  }
+}
+
+void StateFile::commit() {
+  Table& table = table_;
+  auto& header = table.header;
+  while (header.high_water > 0 && table.entries[header.high_water - 1].state == EntryState::free) {
+    --header.high_water;
+  }
+  const auto needed = static_cast<off_t>(file_bytes(static_cast<uint32_t>(table.entries.size())));
+  if (status_.st_size < needed) {
+    if (::ftruncate(control_.get(), needed) != 0) fail("write");
+    status_.st_size = needed;
+  }
+  // Header and first entries in one write. The drawn number must be there before an entry that
+  // carries it; within one write they appear together.
+  struct {
+    Header header;
+    Entry entries[kFirstEntries];
+  } head{};
+  head.header = header;
+  const size_t first = std::min<size_t>(table.entries.size(), kFirstEntries);
+  std::copy_n(table.entries.begin(), first, head.entries);
+  if (!util::write_at(control_.get(), &head, sizeof(Header) + first * sizeof(Entry), 0))
+    fail("write");
+  for (const uint32_t index : table.dirty()) {
+    if (index >= kFirstEntries &&
+        !util::write_at(control_.get(), &table.entries[index], sizeof(Entry),
+                        static_cast<off_t>(entry_offset(index)))) {
+      fail("write");
+    }
+  }
+  table.clean();
+}
+
+void StateFile::write_info(uint32_t index, const Info& info) {
+  if (!util::write_at(control_.get(), &info, sizeof info, static_cast<off_t>(info_offset(index)))) {
+    fail("write");
+  }
+}
+
+Info StateFile::read_info(uint32_t index) {
+  Info info{};
+  if (util::read_at(control_.get(), &info, sizeof info, static_cast<off_t>(info_offset(index))) <
+      0) {
+    fail("read");
+  }
+  info.host[sizeof info.host - 1] = '\0';
+  info.command[sizeof info.command - 1] = '\0';
+  return info;
+}
+
+std::string StateFile::shard_name(uint32_t number) const {
+  return number == 0 ? name_.name : name_.name + "~" + std::to_string(number);
+}
+
+std::string StateFile::path_of_shard(uint32_t index) const {
+  return directory_.path() + "/" + shard_name(shard_of(index));
+}
+
+int StateFile::existing_shard(uint32_t number) {
+  if (number == 0) return control_.get();
+  if (shards_.size() < number) shards_.resize(number);
+  util::UniqueFd& fd = shards_[number - 1];
+  if (fd) return fd.get();
+  for (bool first_try = true;; first_try = false) {
+    fd = util::open_above_stdio(directory_.fd(), shard_name(number).c_str(), mode_ | kOpenFlags);
+    if (fd || errno == ENOENT) return fd.get();
+    if (errno != EMFILE || !first_try) fail("open a shard of");
+    for (uint32_t i = 0; i < shards_.size(); ++i) {
+      if (i + 1 != pinned_shard_) shards_[i].reset();
+    }
+  }
+}
+
+int StateFile::shard(uint32_t index) {
+  const uint32_t number = shard_of(index);
+  const int fd = existing_shard(number);
+  if (fd >= 0) return fd;
+  shards_[number - 1] =
+      util::open_above_stdio(directory_.fd(), shard_name(number).c_str(),
+                             O_RDWR | O_CREAT | kOpenFlags, directory_.file_mode());
+  if (!shards_[number - 1]) fail("make a shard of");
+  return shards_[number - 1].get();
+}
+
+util::UniqueFd StateFile::open_hold(uint32_t index) {
+  util::UniqueFd hold = util::open_above_stdio(directory_.fd(), shard_name(shard_of(index)).c_str(),
+                                               O_RDWR | kOpenFlags);
+  if (!hold) fail("open");
+  struct stat status {};
+  struct stat control {};
+  if (::fstat(hold.get(), &status) != 0 || ::fstat(shard(index), &control) != 0) fail("look at");
+  if (status.st_ino != control.st_ino || status.st_dev != control.st_dev) {
+    throw StoreError(directory_.path() + "/" + name_.name +
+                     " was replaced by somebody else; try again");
+  }
+  return util::move_high(std::move(hold));
+}
+
+bool StateFile::waits(uint32_t index, uint64_t ticket) {
+  const int fd = existing_shard(shard_of(index));
+  return fd >= 0 && byte_is_locked(fd, kWaitByte + ticket);
+}
+
+bool StateFile::lives(uint32_t index, uint64_t ticket) {
+  const int fd = existing_shard(shard_of(index));
+  return fd >= 0 && byte_is_locked(fd, kLifeByte + ticket);
+}
+
+bool StateFile::holds(uint32_t index, uint64_t ticket) {
+  const int fd = existing_shard(shard_of(index));
+  return fd >= 0 && byte_is_locked(fd, kHoldByte + ticket);
+}
+
+}  // namespace cachify::store::file

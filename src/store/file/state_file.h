@@ -1,0 +1,93 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "run/interrupts.h"
+#include "store/file/directory.h"
+#include "store/file/table.h"
+#include "util/time.h"
+#include "util/unique_fd.h"
+
+namespace cachify::store::file {
+
+// The state file of one key: its mutex, its bytes and its lock bytes, through the control
+// description (PROTOCOL.md, "kernel objects"), which never outlives the process.
+class StateFile : public Liveness {
+ public:
+  // `directory` must live as long as this.
+  StateFile(const Directory& directory, Kind kind, std::string prefixed_key);
+
+  enum class Access { create, existing, read_only };
+  enum class Locking {
+    locked,
+    no_such_key,  // not with Access::create
+    given_up,     // a signal or `until` ended the wait
+  };
+  // How long to wait for the mutex. It is held for microseconds, unless its holder is stopped:
+  // without `until` a caller gives up with StoreError after 10 s.
+  struct Wait {
+    run::Interrupts* interrupts = nullptr;  // the process' own, when there is one
+    std::optional<util::MonotonicTime> until = std::nullopt;
+    bool until_signal = false;  // give up as soon as `interrupts` reports one
+  };
+
+  // Opens the file when it is not open, takes the mutex (shared for read_only) and reads the table.
+  // A file that was unlinked meanwhile is opened anew; `reopened` then tells who had an entry that
+  // it is gone. A missing or empty file is initialised (create). One that is damaged is
+  // initialised when nobody alive can depend on it, else StoreError.
+  Locking lock(Access access, Wait wait);
+  bool reopened() const { return reopened_; }
+  void unlock();
+
+  Table& table() { return table_; }
+  // Writes what changed in the table. The mutex must be held.
+  void commit();
+
+  void write_info(uint32_t index, const Info& info);
+  Info read_info(uint32_t index);
+
+  // The control description of an entry's shard, opened (and made) when needed. An entry that this
+  // process has must be pinned, so that its description is never closed for want of descriptors.
+  int shard(uint32_t index);
+  void pin(uint32_t index) { pinned_shard_ = shard_of(index); }
+  // A new description of the entry's shard, for the hold byte: close-on-exec, a high number.
+  util::UniqueFd open_hold(uint32_t index);
+
+  bool waits(uint32_t index, uint64_t ticket) override;
+  bool lives(uint32_t index, uint64_t ticket) override;
+  bool holds(uint32_t index, uint64_t ticket) override;
+
+  const std::string& key() const { return key_; }
+  int fd() const { return control_.get(); }
+  std::string path_of_shard(uint32_t index) const;
+
+ private:
+  bool open(Access access);
+  bool take_mutex(int operation, Wait wait);
+  void read(Access access);
+  void initialise();
+  bool entries_are_sound() const;
+  void start_again_if_nobody_lives(const char* what_is_wrong);
+  void check_key_text();
+  int existing_shard(uint32_t number);
+  std::string shard_name(uint32_t number) const;
+  [[noreturn]] void fail(const char* doing) const;
+
+  const Directory& directory_;
+  std::string key_;
+  FileName name_;
+  util::UniqueFd control_;
+  std::vector<util::UniqueFd> shards_;  // by number, from 1
+  uint32_t pinned_shard_ = 0;
+  int mode_ = 0;  // O_RDONLY or O_RDWR
+  struct stat status_ {};
+  Table table_;
+  bool locked_ = false;
+  bool reopened_ = false;
+};
+
+}  // namespace cachify::store::file

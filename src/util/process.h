@@ -1,0 +1,17 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace cachify::util {
+
+// The inode of this process' PID namespace, 0 where /proc cannot tell. Process ids mean the same
+// thing only within one.
+uint64_t pid_namespace();
+
+// Parent, its parent and so on, as far as /proc shows them.
+std::vector<pid_t> ancestors();
+
+}  // namespace cachify::util
