@@ -2,21 +2,30 @@
 
 #include <signal.h>
 
+#include <array>
 #include <optional>
 
 #include "util/time.h"
 
 namespace cachify::run {
 
+// All that cachify changes about signals, from construction until the destructor puts it back.
+//
 // The signals that end waiting: TERM, INT, HUP and QUIT, as far as cachify was not started with
-// them ignored or blocked. From construction on they are blocked; a store unblocks them only
-// inside its waits. The destructor restores mask, handlers and the interval timer as they were.
+// them ignored or blocked. They, and all that COMMAND is to get or that tells about it, are blocked
+// from construction on; a store opens them only inside its waits. SIGCHLD is set to its default,
+// or COMMAND's code would be lost. At most one object at a time, in a process with one thread.
 //
 // Two ways to wait, both without a race between a signal and the call:
 //  - poll-like calls that take a mask: ppoll(..., &wait_mask()), then look at caught();
 //  - calls that take none (fcntl F_OFD_SETLKW, flock, futex): a Window around the call. Inside it
-//    the signals are open and caught by a handler, which from then on lets the interval timer fire
-//    every few ms, so that a call entered just after the signal ends with EINTR all the same.
+//    the signals are open and caught by a handler, which from then on lets a timer fire every few
+//    ms, so that a call entered just after the signal ends with EINTR all the same.
+// The timer is one of POSIX and has a real-time signal of its own, so that an alarm(2) which
+// cachify was started with stays what it was.
+//
+// Handlers and the timer are made by the first wait: who does not wait pays for one
+// rt_sigprocmask and one rt_sigaction.
 class Interrupts {
  public:
   Interrupts();
@@ -26,27 +35,49 @@ class Interrupts {
 
   // The signal that asked us to stop, if any; also one that is still pending and blocked.
   std::optional<int> caught() const noexcept;
-  // The mask to wait with: what cachify was given, and SIGALRM open.
-  const sigset_t& wait_mask() const noexcept { return wait_mask_; }
+
+  // The mask to wait with: what cachify was given, with the timer's signal open. Installs the
+  // handlers; throws OsError when the system refuses.
+  const sigset_t& wait_mask();
+
+  // COMMAND has run and was reaped: a stop that comes from now on is too late, and COMMAND's code
+  // stands (the destructor drops it instead of letting it end cachify).
+  void command_ended() noexcept { command_ended_ = true; }
+
+  // For the child between vfork and exec: mask and dispositions exactly as cachify got them.
+  // Changes nothing in memory; async-signal-safe.
+  void restore_in_child() const noexcept;
 
   // While it lives, the blocking call it surrounds ends with EINTR at the latest at `until`
-  // (repeated every few ms after it) and on any of the signals. Not to be nested.
+  // (repeated every few ms after it) and on any of the signals; it may also end so for nothing.
+  // Not to be nested. Throws OsError when the system refuses handlers or timer.
   class Window {
    public:
-    Window(Interrupts& interrupts, std::optional<util::MonotonicTime> until) noexcept;
+    Window(Interrupts& interrupts, std::optional<util::MonotonicTime> until);
     ~Window();
     Window(const Window&) = delete;
     Window& operator=(const Window&) = delete;
 
    private:
-    sigset_t before_;
+    Interrupts& interrupts_;
+    bool timed_;
   };
 
  private:
-  sigset_t wait_mask_;
-  sigset_t saved_mask_;
-  struct sigaction saved_alarm_;
-  struct sigaction saved_stop_[4];
+  static constexpr std::array kStops{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+
+  bool interrupts_us(int signal) const noexcept;
+  void install();
+  void restore_dispositions() const noexcept;
+
+  sigset_t given_mask_;
+  sigset_t added_;      // what we block and were not given blocked
+  sigset_t wait_mask_;  // valid once installed_
+  struct sigaction given_child_;
+  bool installed_ = false;
+  bool command_ended_ = false;
+  std::array<bool, kStops.size()> handled_{};
+  struct sigaction given_tick_;
 };
 
 }  // namespace cachify::run

@@ -23,19 +23,23 @@ struct Request {
   std::optional<std::string> on_full;     // shell text instead of any 75 or 124
 
   OnLost on_lost = OnLost::warn;
-  util::Duration kill_after{};
-  bool own_group = false;
+  util::Duration kill_after{};  // from a TERM of ours to the KILL
+  bool own_group = false;       // COMMAND leads a process group, and signals go to all of it
 };
 
 // How cachify is to end. With `signal` it dies of that signal (main does it, after every
-// destructor ran), so that a shell's loop ends too; `code` is then 128 + signal.
+// destructor ran), so that a shell's loop ends too; `code` is then 128 + signal. Dying of QUIT must
+// not write a core file over COMMAND's: main sets RLIMIT_CORE to 0 (or PR_SET_DUMPABLE) first.
 struct Ending {
   int code = 0;
   std::optional<int> signal;
 };
 
 // Takes the slot, runs the command in it, gives it back after the command was reaped. Prints its
-// own messages about full, locked, waiting. Throws Error (nothing was started, nothing is held).
+// own messages about full, locked, waiting, and commands that cannot be executed. Throws Error
+// (nothing was started, nothing is held). With on_full it may not return at all, as that command
+// takes the place of this process. Descriptors 0 to 2 must be open, or a message could end up in a
+// file of the store: see util/standard_fds.h.
 Ending run(store::Store& store, const Request& request);
 
 }  // namespace cachify::run

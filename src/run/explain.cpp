@@ -1,0 +1,163 @@
+#include "run/explain.h"
+
+#include <pwd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <memory>
+
+#include "errors.h"
+#include "util/log.h"
+
+namespace cachify::run {
+namespace {
+
+using store::Kind;
+using store::Outcome;
+
+// Read from the file, not asked of getpwuid: its modules cannot be loaded into a static binary.
+std::string user_name(uint32_t uid) {
+  struct Close {
+    void operator()(FILE* file) const { std::fclose(file); }
+  };
+  const std::unique_ptr<FILE, Close> file(std::fopen("/etc/passwd", "re"));
+  if (file) {
+    while (const passwd* entry = fgetpwent(file.get())) {
+      if (entry->pw_uid == uid) return entry->pw_name;
+    }
+  }
+  return "uid " + std::to_string(uid);
+}
+
+bool is_this_host(const std::string& host) {
+  utsname name{};
+  return host.empty() || (uname(&name) == 0 && host == name.nodename);
+}
+
+std::string holder_text(const store::HolderInfo& holder, int64_t now_us) {
+  const bool here = is_this_host(holder.who.host);
+  std::string text = "pid " + std::to_string(holder.who.pid);
+  if (!here) text += " on " + holder.who.host;
+  if (!holder.who.user.empty()) {
+    text += " (" + holder.who.user + ")";
+  } else if (here) {
+    text += " (" + user_name(holder.who.uid) + ")";
+  }
+  const int64_t since = std::max<int64_t>(now_us - holder.since_us, 0);
+  text += " for " + span_text(std::chrono::seconds(since / 1'000'000));
+  if (holder.orphan) text += ", its cachify was killed";
+  if (!holder.who.command.empty()) text += ": " + holder.who.command;
+  return text;
+}
+
+std::string max_text(int64_t max) {
+  return "(max=" + std::to_string(max) + ")";
+}
+
+std::string shed_text(const store::ShedAt& shed) {
+  if (!shed.percent) return std::to_string(shed.slots);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%g%%", *shed.percent);
+  return text.data();
+}
+
+}  // namespace
+
+std::string span_text(util::Duration span) {
+  using std::chrono::duration_cast;
+  struct Unit {
+    int64_t seconds;
+    const char* name;
+  };
+  constexpr std::array<Unit, 4> units{{{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}}};
+  const int64_t ms = duration_cast<std::chrono::milliseconds>(span).count();
+  if (ms < 1000) return ms == 0 ? "0s" : std::to_string(ms) + "ms";
+  const int64_t total = ms / 1000;
+  if (total < 60 && ms % 1000 != 0) {
+    std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
+    fraction.erase(fraction.find_last_not_of('0') + 1);
+    return std::to_string(total) + "." + fraction + "s";
+  }
+  for (size_t i = 0; i + 1 < units.size(); ++i) {
+    if (total < units[i].seconds) continue;
+    std::string text = std::to_string(total / units[i].seconds) + units[i].name;
+    const int64_t rest = total % units[i].seconds / units[i + 1].seconds;
+    if (rest != 0) text += std::to_string(rest) + units[i + 1].name;
+    return text;
+  }
+  return std::to_string(total) + "s";
+}
+
+std::string refusal_text(const Request& request, const store::Acquisition& acquisition) {
+  const store::Claim& claim = request.claim;
+  const std::string& key = claim.key;
+  const bool pool = claim.kind == Kind::pool;
+  const std::string full =
+      pool ? key + " is full " + max_text(acquisition.max) : key + " is already locked!";
+  switch (acquisition.outcome) {
+    case Outcome::queue_full:
+      return full + ", and as many callers wait as --queue-max allows (" +
+             std::to_string(claim.queue_max.value_or(0)) + ")";
+    case Outcome::shed:
+      return key + " is shed from " + shed_text(claim.shed_at.value_or(store::ShedAt{})) +
+             " slots in use on " + max_text(acquisition.max);
+    case Outcome::closed:
+      return key + " is closed";
+    case Outcome::dismissed:
+      return key + ": dismissed from the queue";
+    case Outcome::held_above:
+      return full + " An ancestor of this command holds it, so that it can never be had";
+    case Outcome::timed_out:
+      return key + (pool ? ": no slot became free" : ": the lock did not become free") +
+             (request.timeout ? " within " + span_text(*request.timeout) : "");
+    case Outcome::full:
+    case Outcome::admitted:
+    case Outcome::interrupted:
+      break;
+  }
+  return full;
+}
+
+std::string situation_text(const store::Situation& situation, int64_t position, int64_t now_us) {
+  std::string text;
+  if (position > 0) text = "place " + std::to_string(position) + " in the queue; ";
+  const auto& holders = situation.holders;
+  const auto first =
+      std::min_element(holders.begin(), holders.end(),
+                       [](const auto& a, const auto& b) { return a.since_us < b.since_us; });
+  if (first == holders.end()) {
+    text += "held by nobody now";
+  } else {
+    text += "held by " + holder_text(*first, now_us);
+    if (holders.size() > 1) text += ", and " + std::to_string(holders.size() - 1) + " more";
+  }
+  if (position == 0 && !situation.waiters.empty()) {
+    text += "; waiting: " + std::to_string(situation.waiters.size());
+  }
+  return text;
+}
+
+std::optional<util::Duration> WaitExplainer::explain_after() const {
+  if (util::verbosity() == util::Verbosity::verbose) return util::Duration::zero();
+  if (util::verbosity() == util::Verbosity::normal && isatty(STDERR_FILENO) == 1) {
+    return std::chrono::seconds(1);
+  }
+  return std::nullopt;
+}
+
+void WaitExplainer::waiting(const store::Situation& situation, int64_t position) {
+  std::string text = "waiting for " + claim_.key;
+  if (claim_.kind == Kind::pool) {
+    text += " " + max_text(situation.stored_max.value_or(claim_.max));
+  }
+  util::message(text + ", " + situation_text(situation, position, util::realtime_us()));
+}
+
+void WaitExplainer::note(const std::string& text) {
+  util::explain(claim_.key + ": " + text);
+}
+
+}  // namespace cachify::run

@@ -1,0 +1,187 @@
+#include "run/interrupts.h"
+
+#include <time.h>
+
+#include <cassert>
+#include <cerrno>
+
+#include "errors.h"
+
+namespace cachify::run {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000'000;
+constexpr long kRepeatNs = 3'000'000;
+
+// What the handlers need. They do nothing but note the signal and keep the timer going.
+volatile sig_atomic_t g_caught = 0;
+volatile sig_atomic_t g_in_window = 0;
+timer_t g_timer;
+bool g_alive = false;
+
+// The highest one: the least likely to mean something to anybody.
+int tick_signal() {
+  return SIGRTMAX;
+}
+
+void repeat_tick() noexcept {
+  const itimerspec soon{{0, kRepeatNs}, {0, kRepeatNs}};
+  timer_settime(g_timer, 0, &soon, nullptr);
+}
+
+void stop_tick() noexcept {
+  const itimerspec never{};
+  timer_settime(g_timer, 0, &never, nullptr);
+}
+
+void on_stop(int signal) {
+  const int saved = errno;
+  if (g_caught == 0) g_caught = signal;
+  if (g_in_window != 0) repeat_tick();
+  errno = saved;
+}
+
+void on_tick(int) {}
+
+struct sigaction handler(void (*function)(int)) {
+  struct sigaction action {};
+  action.sa_handler = function;  // without SA_RESTART: the call is to end
+  sigemptyset(&action.sa_mask);
+  return action;
+}
+
+bool is_default(const struct sigaction& action) {
+  return action.sa_handler == SIG_DFL;
+}
+
+}  // namespace
+
+Interrupts::Interrupts() {
+  assert(!g_alive);
+  g_alive = true;
+  g_caught = 0;
+
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH,
+                           SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU}) {
+    sigaddset(&blocked, signal);
+  }
+  sigprocmask(SIG_BLOCK, &blocked, &given_mask_);
+
+  // Later only these are opened again, one by one, instead of setting the given mask as a whole:
+  // the C library's SIG_SETMASK opens its own two signals (32, 33) if they were given blocked.
+  sigemptyset(&added_);
+  for (int signal = 1; signal < SIGRTMIN; ++signal) {
+    if (sigismember(&blocked, signal) == 1 && sigismember(&given_mask_, signal) == 0) {
+      sigaddset(&added_, signal);
+    }
+  }
+
+  const struct sigaction action = handler(SIG_DFL);
+  sigaction(SIGCHLD, &action, &given_child_);
+}
+
+Interrupts::~Interrupts() {
+  restore_dispositions();
+  if (installed_) timer_delete(g_timer);
+
+  // What came too late for COMMAND must not end or stop cachify now. A stop before any command
+  // ran stays: it ends us as the mask is put back.
+  sigset_t late = added_;
+  if (!command_ended_) {
+    for (const int signal : kStops) sigdelset(&late, signal);
+  }
+  if (installed_) sigaddset(&late, tick_signal());
+  const timespec at_once{};
+  while (sigtimedwait(&late, nullptr, &at_once) > 0) {
+  }
+  sigprocmask(SIG_UNBLOCK, &added_, nullptr);
+  g_alive = false;
+}
+
+// A signal that was given ignored stays pending as long as it is blocked; it means nothing.
+bool Interrupts::interrupts_us(int signal) const noexcept {
+  if (sigismember(&given_mask_, signal) == 1) return false;
+  struct sigaction now {};
+  sigaction(signal, nullptr, &now);
+  return now.sa_handler != SIG_IGN;
+}
+
+std::optional<int> Interrupts::caught() const noexcept {
+  if (g_caught != 0) return static_cast<int>(g_caught);
+  sigset_t pending;
+  sigpending(&pending);
+  for (const int signal : kStops) {
+    if (sigismember(&pending, signal) == 1 && interrupts_us(signal)) return signal;
+  }
+  return std::nullopt;
+}
+
+void Interrupts::install() {
+  if (installed_) return;
+
+  sigevent event{};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = tick_signal();
+  if (timer_create(CLOCK_MONOTONIC, &event, &g_timer) != 0) {
+    throw OsError("cannot make a timer", errno);
+  }
+  installed_ = true;
+
+  wait_mask_ = given_mask_;
+  sigdelset(&wait_mask_, tick_signal());
+
+  const struct sigaction tick = handler(on_tick);
+  sigaction(tick_signal(), &tick, &given_tick_);
+  const struct sigaction stop = handler(on_stop);
+  for (size_t i = 0; i < kStops.size(); ++i) {
+    if (!interrupts_us(kStops[i])) continue;
+    sigaction(kStops[i], &stop, nullptr);
+    handled_[i] = true;
+  }
+}
+
+const sigset_t& Interrupts::wait_mask() {
+  install();
+  return wait_mask_;
+}
+
+void Interrupts::restore_dispositions() const noexcept {
+  if (!is_default(given_child_)) sigaction(SIGCHLD, &given_child_, nullptr);
+  if (!installed_) return;
+  sigaction(tick_signal(), &given_tick_, nullptr);
+  // No handler survives an exec, and ignored ones were left alone: they had their defaults.
+  const struct sigaction action = handler(SIG_DFL);
+  for (size_t i = 0; i < kStops.size(); ++i) {
+    if (handled_[i]) sigaction(kStops[i], &action, nullptr);
+  }
+}
+
+void Interrupts::restore_in_child() const noexcept {
+  restore_dispositions();  // first: a handler must not run in the memory we share with the parent
+  sigprocmask(SIG_UNBLOCK, &added_, nullptr);
+}
+
+Interrupts::Window::Window(Interrupts& interrupts, std::optional<util::MonotonicTime> until)
+    : interrupts_(interrupts), timed_(until.has_value()) {
+  interrupts.install();
+  assert(g_in_window == 0);
+  g_in_window = 1;
+  if (g_caught != 0) {
+    repeat_tick();
+  } else if (until) {
+    const int64_t at = until->ns > 0 ? until->ns : 1;  // 0 would disarm
+    const itimerspec when{{0, kRepeatNs}, {at / kSecond, at % kSecond}};
+    timer_settime(g_timer, TIMER_ABSTIME, &when, nullptr);
+  }
+  sigprocmask(SIG_SETMASK, &interrupts.wait_mask_, nullptr);
+}
+
+Interrupts::Window::~Window() {
+  sigprocmask(SIG_BLOCK, &interrupts_.added_, nullptr);
+  g_in_window = 0;
+  if (timed_ || g_caught != 0) stop_tick();
+}
+
+}  // namespace cachify::run
