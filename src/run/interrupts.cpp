@@ -129,8 +129,7 @@ void Interrupts::install() {
   }
   installed_ = true;
 
-  wait_mask_ = given_mask_;
-  sigdelset(&wait_mask_, tick_signal());
+  make_wait_mask();
 
   const struct sigaction tick = handler(on_tick);
   sigaction(tick_signal(), &tick, &given_tick_);
@@ -140,6 +139,19 @@ void Interrupts::install() {
     sigaction(kStops[i], &stop, nullptr);
     handled_[i] = true;
   }
+}
+
+void Interrupts::make_wait_mask() noexcept {
+  wait_mask_ = given_mask_;
+  for (int signal = 1; command_ended_ && signal < SIGRTMIN; ++signal) {
+    if (sigismember(&added_, signal) == 1) sigaddset(&wait_mask_, signal);
+  }
+  sigdelset(&wait_mask_, tick_signal());
+}
+
+void Interrupts::command_ended() noexcept {
+  command_ended_ = true;
+  make_wait_mask();
 }
 
 const sigset_t& Interrupts::wait_mask() {

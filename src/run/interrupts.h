@@ -40,9 +40,10 @@ class Interrupts {
   // handlers; throws OsError when the system refuses.
   const sigset_t& wait_mask();
 
-  // COMMAND has run and was reaped: a stop that comes from now on is too late, and COMMAND's code
-  // stands (the destructor drops it instead of letting it end cachify).
-  void command_ended() noexcept { command_ended_ = true; }
+  // COMMAND has run and was reaped: a signal that comes from now on is too late, and COMMAND's code
+  // stands. Waits (for a mutex, in a release) open none any more, and the destructor drops them
+  // instead of letting them end cachify.
+  void command_ended() noexcept;
 
   // For the child between vfork and exec: mask and dispositions exactly as cachify got them.
   // Changes nothing in memory; async-signal-safe.
@@ -68,6 +69,7 @@ class Interrupts {
 
   bool interrupts_us(int signal) const noexcept;
   void install();
+  void make_wait_mask() noexcept;
   void restore_dispositions() const noexcept;
 
   sigset_t given_mask_;

@@ -39,7 +39,7 @@ struct Ending {
 // own messages about full, locked, waiting, and commands that cannot be executed. Throws Error
 // (nothing was started, nothing is held). With on_full it may not return at all, as that command
 // takes the place of this process. Descriptors 0 to 2 must be open, or a message could end up in a
-// file of the store: see util/standard_fds.h.
+// file of the store (main sees to it).
 Ending run(store::Store& store, const Request& request);
 
 }  // namespace cachify::run

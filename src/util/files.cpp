@@ -15,14 +15,6 @@ UniqueFd open_above_stdio(int directory, const char* path, int flags, mode_t mod
   return fd;
 }
 
-UniqueFd move_high(UniqueFd fd) {
-  for (const int lowest : {200, 20}) {
-    UniqueFd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, lowest));
-    if (high) return high;
-  }
-  return fd;
-}
-
 ssize_t read_at(int fd, void* buffer, size_t size, off_t offset) {
   size_t done = 0;
   while (done < size) {

@@ -12,10 +12,6 @@ namespace cachify::util {
 // finds it closed. Empty on failure, errno set. `flags` should hold O_CLOEXEC.
 UniqueFd open_above_stdio(int directory, const char* path, int flags, mode_t mode = 0);
 
-// The same open file under a high, close-on-exec number (200 or above where the limits allow), out
-// of the way of scripts that pick low numbers for themselves. Empty on failure, errno set.
-UniqueFd move_high(UniqueFd fd);
-
 // pread/pwrite that go on after EINTR and short counts. read_at returns what there was before the
 // end of the file, -1 with errno on error. write_at is false with errno set on error.
 ssize_t read_at(int fd, void* buffer, size_t size, off_t offset);

@@ -297,7 +297,7 @@ util::UniqueFd StateFile::open_hold(uint32_t index) {
     throw StoreError(directory_.path() + "/" + name_.name +
                      " was replaced by somebody else; try again");
   }
-  return util::move_high(std::move(hold));
+  return hold;
 }
 
 bool StateFile::waits(uint32_t index, uint64_t ticket) {

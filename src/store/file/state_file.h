@@ -54,7 +54,7 @@ class StateFile : public Liveness {
   // process has must be pinned, so that its description is never closed for want of descriptors.
   int shard(uint32_t index);
   void pin(uint32_t index) { pinned_shard_ = shard_of(index); }
-  // A new description of the entry's shard, for the hold byte: close-on-exec, a high number.
+  // A new description of the entry's shard, for the hold byte.
   util::UniqueFd open_hold(uint32_t index);
 
   bool waits(uint32_t index, uint64_t ticket) override;
