@@ -30,6 +30,9 @@ from pathlib import Path
 
 CACHIFY = os.environ.get("CACHIFY_BIN", "")
 PROBE = os.environ.get("CACHIFY_PROBE", "")
+JOB = os.environ.get("CACHIFY_JOB", "")  # tests/tools/job.cpp
+# Times and memory of a sanitized cachify say nothing, and ptrace doesn't go with its leak checker.
+SANITIZED = os.environ.get("CACHIFY_BUILD") == "sanitized"
 
 # Marks each process of a test, so that cleaning up finds also those that left its session.
 MARK = "TEST_CASE_DIR"
