@@ -33,6 +33,9 @@
  *   RELEASE leave as well.
  * - dismissal, close, replace. A forced release is there as the role STEER.
  *
+ * Arrival: tickets are drawn in the order of the processes' numbers. For callers of the same kind
+ * that is no loss; where kinds differ, run each arrangement, or -DANY_ORDER.
+ *
  * Shown (assertions, SPIN's invalid end states, and with -DNP that the state graph has no cycle,
  * so that every run ends)
  *  1 exclusion: whoever is admitted makes no more than its own N together with all that really
@@ -74,6 +77,9 @@
 #endif
 #ifndef READERS
 #define READERS 0       /* -s; with LOCKS */
+#endif
+#ifndef LONG
+#define LONG 0          /* the command never ends by itself */
 #endif
 #ifndef DELETERS
 #define DELETERS 0      /* run DELETE, nothing else */
@@ -135,11 +141,11 @@ byte killed;
 byte dying;                     /* rang or gave its event, but has locks still */
 byte expd;                      /* the clock has passed its expiry */
 
-byte tk[NP];
+byte tk[4];
 
 /* ghosts: nobody decides by them */
 byte G;                         /* admitted and really running */
-byte gs[NP];                    /* its slots */
+byte gs[4];                     /* its slots */
 byte Q;                         /* in the queue and alive */
 byte alive;
 byte probing;                   /* between the probe of CHECK and going to sleep */
@@ -151,6 +157,7 @@ byte finished;
 
 hidden byte i, j, k, u, o, n, near;     /* scratch, of no meaning between steps */
 
+#define LIVE    (G & ~expd & ~steered)
 #define E(x)    (f * NE + (x))
 #define NOTIFY  event = event | watch
 
@@ -160,7 +167,7 @@ inline intact() {
         do
         :: j < NP ->
                 if
-                :: IN(G & ~expd & ~steered, j) ->
+                :: IN(LIVE, j) ->
                         k = 0;
                         do
                         :: k < NE * NF && !(kind[k] == HOLDING && own[k] == j) -> k++
@@ -351,7 +358,7 @@ inline admission() {
         do
         :: j < NP ->
                 if
-                :: IN(G & ~expd & ~steered, j) ->
+                :: IN(LIVE, j) ->
 #ifdef LOCKS
                         assert(IN(READERS, j) && IN(READERS, _pid));
 #else
@@ -373,6 +380,17 @@ inline admission() {
 #endif
         G = G | ME; gs[_pid] = sl; Q = Q & ~ME
 }
+
+/* Nobody stands before x and it would fit, by what really runs */
+#define SLOTS(j)  (IN(LIVE, j) -> gs[j] : 0)
+#define USED      (SLOTS(0) | SLOTS(1) | SLOTS(2) | SLOTS(3))
+#define FIRST(x)  !(IN(Q, 0) && ORD(0, x) || IN(Q, 1) && ORD(1, x) || \
+                    IN(Q, 2) && ORD(2, x) || IN(Q, 3) && ORD(3, x))
+#ifdef LOCKS
+#define STUCK     (FIRST(_pid) && (LIVE == 0 || (IN(READERS, _pid) && (LIVE & ~(READERS)) == 0)))
+#else
+#define STUCK     (FIRST(_pid) && POP(USED) + WEIGHT(_pid) <= CAP(_pid))
+#endif
 
 #define LOCK_M   atomic { M[f] == 0 -> M[f] = _pid + 1; alive = alive | ME }
 #define UNLOCK_M M[f] = 0
@@ -402,7 +420,11 @@ arrive:
                 f = cur
         };
 #endif
+#ifdef ANY_ORDER
         LOCK_M;
+#else
+        atomic { M[f] == 0 && (_pid == 0 || tk[_pid - (_pid > 0)]) -> M[f] = _pid + 1; alive = alive | ME };
+#endif
 #if NF > 1
         if                                                              /* A2 */
 #ifndef MUT_NO_A2
@@ -553,12 +575,13 @@ check:
                 fi;
                 slept = 1
         };
+end_bell:
         if
         :: atomic { !IN(asleep, _pid) -> woken = 1 }
         :: atomic { (expd & nexp) -> asleep = asleep & ~ME }
         :: atomic { again && !dying -> asleep = asleep & ~ME }
 #if TICK == 1
-        :: atomic { timeout ->
+        :: atomic { timeout && STUCK ->
 #ifdef LIT_WINDOW
                 assert(IN(miss, _pid));
 #else
@@ -578,12 +601,13 @@ inotify:
 #endif
         UNLOCK_M;
         probing = probing & ~ME;
+end_inotify:
         if
         :: atomic { IN(event, _pid) -> woken = 1 }
         :: (expd & nexp)
         :: again && !dying
 #if TICK == 1
-        :: atomic { timeout -> assert(IN(early, _pid)); ticked = 1 }
+        :: atomic { timeout && STUCK -> assert(IN(early, _pid)); ticked = 1 }
 #elif TICK == 2
         :: true
 #endif
@@ -593,11 +617,12 @@ inotify:
 
 in_my_way:                                                              /* C5 */
         UNLOCK_M;
+end_in_my_way:
         if
         :: !IN(H, on)
         :: (expd & nexp)
-#if TICK == 1 && STEER
-        :: atomic { timeout ->
+#if TICK == 1
+        :: atomic { timeout && STUCK ->
 #ifdef LIT_STEER
                 assert(false);
 #else
@@ -619,8 +644,10 @@ behind:                                                                 /* C3 */
         fi;
 #endif
         atomic { slept = 0; ticked = 0; again = 0; UNLOCK_M };
+end_behind:
         if
         :: !IN(W, on)
+        :: atomic { timeout && STUCK -> assert(false) }
         :: atomic { IN(LEAVERS, _pid) -> goto leave }
         fi;
         on = 0;
@@ -676,6 +703,11 @@ admit:
         fi;
 
         cmd = 1;                        /* the command starts */
+        if
+        :: !IN(LONG, _pid) -> skip
+        :: else ->
+end_long:       false
+        fi;
         cmd = 0;                        /* and ends, and was reaped */
 
 /* RELEASE */
@@ -801,6 +833,10 @@ gone:
 
         /* killed: what was its cachify has rung; its locks end */
         atomic {
+                if
+                :: tk[_pid] == 0 -> next++; tk[_pid] = next
+                :: else
+                fi;
                 f = 0; r = 0; sl = 0; idx = 0; on = 0; nexp = 0; rang = 0; slept = 0; woken = 0; again = 0; ticked = 0;
                 if
                 :: true
@@ -833,9 +869,10 @@ control:
                 :: else
                 fi
         };
+end_killed:
         if
-        :: cmd -> d_step { cmd = 0; G = G & ~ME; dying = dying | (H & ME); NOTIFY }
-        :: else
+        :: cmd && !IN(LONG, _pid) -> d_step { cmd = 0; G = G & ~ME; dying = dying | (H & ME); NOTIFY }
+        :: !cmd
         fi;
         d_step { H = H & ~ME; dying = dying & ~ME; finished++ };
 done:
@@ -879,7 +916,7 @@ end:    do
         EXPIRE(1)
         EXPIRE(2)
         EXPIRE(3)
-        :: atomic { finished == NP -> finished = 0;
+        :: atomic { finished == NP -> finished = 0;     /* what entries remain are dead */
                 assert(M[0] == 0 && W == 0 && L == 0 && H == 0 && G == 0 && Q == 0);
                 assert(asleep == 0 && armed == 0 && dying == 0 && alive == killed && !probing) }
         od
