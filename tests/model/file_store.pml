@@ -90,6 +90,10 @@
 #ifndef TICK
 #define TICK 1
 #endif
+#ifndef WINDOW
+#define WINDOW 3        /* what may need a tick: 1 a ring between probe and sleep,
+                           2 a probe between a ring and the end of the locks */
+#endif
 #ifndef NF
 #define NF 1            /* files that may bear the key's name, one after the other */
 #endif
@@ -155,7 +159,7 @@ byte steered;
 byte crashes;
 byte finished;
 
-hidden byte i, j, k, u, o, n, near;     /* scratch, of no meaning between steps */
+hidden byte i, j, k, u, o, n, near, told;     /* scratch, of no meaning between steps */
 
 #define LIVE    (G & ~expd & ~steered)
 #define E(x)    (f * NE + (x))
@@ -412,6 +416,7 @@ active [NP] proctype Caller()
         skip;
 arrive:
 #if NF > 1
+        skip;
         d_step {                                                        /* A1 */
                 if
                 :: cur == NONE -> assert(nfiles < NF); cur = nfiles; nfiles++
@@ -487,7 +492,8 @@ check:
                 d_step {
                         assert(kind[E(idx)] == WAITING && own[E(idx)] == _pid);     /* C1 */
                         again = woken && (bell == 0 || IN(watch, _pid));
-#ifdef LIT_C7
+                        told = again;
+#ifdef LIT_C7_AGAIN
                         again = woken && bell == 0 && !IN(watch, _pid);
 #endif
                         woken = 0;
@@ -504,7 +510,7 @@ check:
                                         probing = probing | ME;
                                         miss = miss & ~ME;
                                         if
-                                        :: dying -> early = early | ME
+                                        :: dying && !told -> early = early | ME
                                         :: else -> early = early & ~ME
                                         fi
                                 fi
@@ -537,10 +543,13 @@ check:
                         :: else ->
                                 if
                                 :: (on & ~L) == 0 ->                    /* C6 */
-                                        r = BELL; bell = 0;
+                                        r = BELL;
+#ifndef MUT_ARM_LATE
+                                        bell = 0;
+#endif
                                         watch = watch & ~ME
                                 :: else ->                              /* C7 */
-#ifdef LIT_C7
+#ifdef LIT_C7_WATCH
                                         r = INOTIFY;
 #else
                                         r = (IN(watch, _pid) -> INOTIFY : HEAD);
@@ -550,7 +559,7 @@ check:
                                         :: r == HEAD && again -> woken = 1
                                         :: else
                                         fi;
-#ifndef LIT_C7
+#ifndef LIT_C7_WATCH
                                         watch = watch | ME
 #endif
                                 fi;
@@ -567,6 +576,9 @@ check:
 
         /* C6 */
         UNLOCK_M;
+#ifdef MUT_ARM_LATE
+        bell = 0;
+#endif
         atomic {
                 probing = probing & ~ME;
                 if
@@ -579,14 +591,12 @@ end_bell:
         if
         :: atomic { !IN(asleep, _pid) -> woken = 1 }
         :: atomic { (expd & nexp) -> asleep = asleep & ~ME }
+#ifndef MUT_NO_RECHECK
         :: atomic { again && !dying -> asleep = asleep & ~ME }
+#endif
 #if TICK == 1
         :: atomic { timeout && STUCK ->
-#ifdef LIT_WINDOW
-                assert(IN(miss, _pid));
-#else
-                assert(IN(miss | early, _pid));
-#endif
+                assert(IN(miss, _pid) && WINDOW & 1 || IN(early, _pid) && WINDOW & 2);
                 asleep = asleep & ~ME; ticked = 1 }
 #elif TICK == 2
         :: atomic { true -> asleep = asleep & ~ME }
@@ -596,7 +606,7 @@ end_bell:
         atomic { nexp = 0; again = 0; goto again_m };
 
 inotify:
-#ifdef LIT_C7
+#ifdef LIT_C7_WATCH
         watch = watch | ME;
 #endif
         UNLOCK_M;
@@ -607,7 +617,7 @@ end_inotify:
         :: (expd & nexp)
         :: again && !dying
 #if TICK == 1
-        :: atomic { timeout && STUCK -> assert(IN(early, _pid)); ticked = 1 }
+        :: atomic { timeout && STUCK -> assert(IN(early, _pid) && WINDOW & 2); ticked = 1 }
 #elif TICK == 2
         :: true
 #endif
@@ -662,41 +672,49 @@ admit:
         armed = armed | ME;                                             /* D1 */
 #endif
         L = L | ME;                                                     /* D2 */
-#ifndef MUT_H_LATE
+#if !defined(MUT_H_LATE) && !defined(VAR_D3_D2)
         H = H | ME;
 #endif
 #ifdef MUT_M_EARLY
         UNLOCK_M;
+#endif
+#ifdef VAR_D5_D3
+        W = W & ~ME;
 #endif
         if                                                              /* D3 */
         :: sl == 5 -> d_step { put(EXTRA, 4) }
         :: else
         fi;
         d_step {
-                admission();
                 rang = 0;
 #ifndef LIT_ADMIT
                 if
-                :: IN(W, _pid) -> overtaken(); rang = n
+                :: IN(Q, _pid) -> overtaken(); rang = n
                 :: else
                 fi;
 #endif
+                admission();
                 put(HOLDING, (sl == 5 -> 1 : sl)); sl = 0
         };
         if
         :: rang -> bell = RUNG
         :: else
         fi;
+#ifdef VAR_D3_D2
+        H = H | ME;
+#endif
 #ifndef MUT_M_EARLY
         UNLOCK_M;                                                       /* D4 */
 #endif
 #ifdef MUT_H_LATE
         H = H | ME;
 #endif
+#ifndef MUT_KEEP_W
         if
         :: IN(W, _pid) -> W = W & ~ME                                   /* D5 */
         :: else
         fi;
+#endif
         if
         :: rang -> atomic { futex_wake(); rang = 0 }
         :: else
@@ -754,7 +772,7 @@ end_long:       false
 #endif
         :: else
         fi;
-        d_step { armed = armed & ~ME; L = L & ~ME; NOTIFY };            /* R6 */
+        d_step { armed = armed & ~ME; W = W & ~ME; L = L & ~ME; NOTIFY };       /* R6 */
         goto gone;
 
 /* LEAVE */
@@ -784,6 +802,7 @@ leave:
 
 #if DELETERS
 delete:                                                                 /* DELETE */
+        skip;
         d_step {
                 n = 0; i = 0;
                 do
@@ -806,6 +825,7 @@ delete:                                                                 /* DELET
 #endif
 #if STEER
 steer:                                  /* clears every holding entry, whosever it is */
+        skip;
         d_step {
                 i = 0;
                 do
