@@ -49,22 +49,22 @@
 /* Configuration: masks have one bit for each process, CAPS, PRIOS and WEIGHTS one decimal
  * digit, process 0 on the right. */
 #ifndef NP
-#define NP 3            /* callers */
+#define NP 3            /* callers, 5 at most */
 #endif
 #ifndef MAXC
 #define MAXC 1          /* crashes */
 #endif
 #ifndef CAPS
-#define CAPS 1111
+#define CAPS 11111
 #endif
 #ifndef PRIOS
 #define PRIOS 0
 #endif
 #ifndef WEIGHTS
-#define WEIGHTS 1111
+#define WEIGHTS 11111
 #endif
 #ifndef WAITERS
-#define WAITERS 15      /* --wait */
+#define WAITERS 31      /* --wait */
 #endif
 #ifndef LEAVERS
 #define LEAVERS 0       /* ... with a time-out */
@@ -102,14 +102,14 @@
 #endif
 
 #define DIGIT(x, p) (((p) == 0 -> (x) : ((p) == 1 -> (x) / 10 : \
-                      ((p) == 2 -> (x) / 100 : (x) / 1000))) % 10)
+                      ((p) == 2 -> (x) / 100 : ((p) == 3 -> (x) / 1000 : (x) / 10000)))) % 10)
 #define CAP(p)    DIGIT(CAPS, p)
 #define PRIO(p)   DIGIT(PRIOS, p)
 #define WEIGHT(p) DIGIT(WEIGHTS, p)
 #define BIT(p)    (1 << (p))
 #define ME        BIT(_pid)
 #define IN(s, p)  (((s) >> (p)) & 1)
-#define POP(m)    (((m) & 1) + (((m) >> 1) & 1) + (((m) >> 2) & 1) + (((m) >> 3) & 1))
+#define POP(m)    (((m) & 1) + (((m) >> 1) & 1) + (((m) >> 2) & 1) + (((m) >> 3) & 1) + (((m) >> 4) & 1))
 #define ORD(a, b) (PRIO(a) > PRIO(b) || (PRIO(a) == PRIO(b) && tk[a] < tk[b]))
 #define NONE 15
 
@@ -145,11 +145,11 @@ byte killed;
 byte dying;                     /* rang or gave its event, but has locks still */
 byte expd;                      /* the clock has passed its expiry */
 
-byte tk[4];
+byte tk[5];
 
 /* ghosts: nobody decides by them */
 byte G;                         /* admitted and really running */
-byte gs[4];                     /* its slots */
+byte gs[5];                     /* its slots */
 byte Q;                         /* in the queue and alive */
 byte alive;
 byte probing;                   /* between the probe of CHECK and going to sleep */
@@ -352,6 +352,7 @@ inline futex_wake() {
         :: asleep & 2 -> asleep = asleep & ~2
         :: asleep & 4 -> asleep = asleep & ~4
         :: asleep & 8 -> asleep = asleep & ~8
+        :: asleep & 16 -> asleep = asleep & ~16
         :: asleep == 0
         fi
 }
@@ -387,9 +388,9 @@ inline admission() {
 
 /* Nobody stands before x and it would fit, by what really runs */
 #define SLOTS(j)  (IN(LIVE, j) -> gs[j] : 0)
-#define USED      (SLOTS(0) | SLOTS(1) | SLOTS(2) | SLOTS(3))
+#define USED      (SLOTS(0) | SLOTS(1) | SLOTS(2) | SLOTS(3) | SLOTS(4))
 #define FIRST(x)  !(IN(Q, 0) && ORD(0, x) || IN(Q, 1) && ORD(1, x) || \
-                    IN(Q, 2) && ORD(2, x) || IN(Q, 3) && ORD(3, x))
+                    IN(Q, 2) && ORD(2, x) || IN(Q, 3) && ORD(3, x) || IN(Q, 4) && ORD(4, x))
 #ifdef LOCKS
 #define STUCK     (FIRST(_pid) && (LIVE == 0 || (IN(READERS, _pid) && (LIVE & ~(READERS)) == 0)))
 #else
@@ -931,11 +932,15 @@ end:    do
 #if NP > 3
         KILL(3)
 #endif
+#if NP > 4
+        KILL(4)
+#endif
         :: crashes < MAXC -> crashes = MAXC
         EXPIRE(0)
         EXPIRE(1)
         EXPIRE(2)
         EXPIRE(3)
+        EXPIRE(4)
         :: atomic { finished == NP -> finished = 0;     /* what entries remain are dead */
                 assert(M[0] == 0 && W == 0 && L == 0 && H == 0 && G == 0 && Q == 0);
                 assert(asleep == 0 && armed == 0 && dying == 0 && alive == killed && !probing) }
