@@ -36,6 +36,9 @@
  * Arrival: tickets are drawn in the order of the processes' numbers. For callers of the same kind
  * that is no loss; where kinds differ, run each arrangement, or -DANY_ORDER.
  *
+ * MUT_x are mutants of the protocol, LIT_x wordings of it that turned out to lose a wake-up, VAR_x
+ * orders that make no difference; `check` says what is expected of each.
+ *
  * Shown (assertions, SPIN's invalid end states, and with -DNP that the state graph has no cycle,
  * so that every run ends)
  *  1 exclusion: whoever is admitted makes no more than its own N together with all that really
