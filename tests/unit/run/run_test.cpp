@@ -225,8 +225,8 @@ TEST_CASE("a signal between admission and start: the slot goes back, and no comm
 TEST_CASE("a command that cannot be executed gives the slot back and says why") {
   for (const auto& [command, code] : {std::pair{"no-such-command", 127}, {"/", 126}, {"", 127}}) {
     FakeStore store;
-    const auto done = in_child([&] {
-      const int ended = run::run(store, request({command})).code;
+    const auto done = in_child([&store, asked = request({command})] {
+      const int ended = run::run(store, asked).code;
       return store.lease.released == 1 ? ended : 1;
     });
     CHECK(done.code() == code);
