@@ -2,10 +2,13 @@
 # For scripts/install and scripts/test: source it from the repository's root.
 
 # What building needs, and what the parts of scripts/test need beyond that. Debian 12's names.
-build_packages=(g++ cmake ninja-build libcli11-dev nlohmann-json3-dev libtomlplusplus-dev)
-test_packages=(doctest-dev python3 strace)
-lint_packages=(clang clang-format clang-tidy codespell mandoc python3 shellcheck)
-model_packages=(spin gcc libc6-dev)
+# shellcheck disable=SC2034  # used by who sources this
+{
+  build_packages=(g++ cmake ninja-build libcli11-dev nlohmann-json3-dev libtomlplusplus-dev)
+  test_packages=(doctest-dev python3 strace)
+  lint_packages=(clang clang-format clang-tidy codespell mandoc python3 shellcheck)
+  model_packages=(spin gcc libc6-dev)
+}
 
 say() { printf '%s\n' "$*"; }
 
@@ -26,7 +29,7 @@ need_packages() {
     return
   fi
   for package; do
-    is_installed "$package" || missing+=("$package")
+    [[ " ${missing[*]} " == *" $package "* ]] || is_installed "$package" || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
   if ((EUID != 0)); then

@@ -68,13 +68,15 @@ class Interrupts {
   static constexpr std::array kStops{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
   bool interrupts_us(int signal) const noexcept;
+  void take_over_given_mask() noexcept;
   void install();
   void make_wait_mask() noexcept;
   void restore_dispositions() const noexcept;
 
   sigset_t given_mask_;
   sigset_t added_;      // what we block and were not given blocked
-  sigset_t wait_mask_;  // valid once installed_
+  sigset_t wait_mask_;  // this and the next one: valid once installed_
+  sigset_t closed_;     // what is blocked again after a wait: added_ and, if given so, the timer's
   struct sigaction given_child_;
   bool installed_ = false;
   bool command_ended_ = false;

@@ -30,6 +30,9 @@ from pathlib import Path
 
 CACHIFY = os.environ.get("CACHIFY_BIN", "")
 PROBE = os.environ.get("CACHIFY_PROBE", "")
+JOB = os.environ.get("CACHIFY_JOB", "")  # tests/tools/job.cpp
+# Times and memory of a sanitized cachify say nothing, and ptrace doesn't go with its leak checker.
+SANITIZED = os.environ.get("CACHIFY_BUILD") == "sanitized"
 
 # Marks each process of a test, so that cleaning up finds also those that left its session.
 MARK = "TEST_CASE_DIR"
@@ -395,8 +398,19 @@ class Case(unittest.TestCase):
         shutil.rmtree(self.dir)
 
 
-def main():
-    """Runs the suite. Exit 77 (CTest: skipped) when every case had to be skipped."""
+def main(seconds=540):
+    """Runs the suite. Exit 77 (CTest: skipped) when every case had to be skipped.
+
+    After `seconds`, before CTest's own limit kills us, the case that hangs fails and is cleaned up
+    after; what is left of the suite then has a few seconds each.
+    """
+
+    def too_long(*_):
+        signal.alarm(10)
+        raise AssertionError(f"the suite takes longer than {seconds} s")
+
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(seconds)
     program = unittest.main(exit=False, verbosity=2)
     result = program.result
     if result.wasSuccessful() and result.testsRun and result.testsRun == len(result.skipped):

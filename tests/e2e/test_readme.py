@@ -1,0 +1,66 @@
+"""What README invites people to paste has to work."""
+
+import os
+import re
+from pathlib import Path
+
+import support
+from support import Case, main
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def blocks(language):
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
+
+
+class Readme(Case):
+    def environ(self, changes=None):
+        env = super().environ(changes)
+        env["PATH"] = f"{Path(support.CACHIFY).parent}:{env.get('PATH', os.defpath)}"
+        return env
+
+    def run_shell(self, script):
+        done = self.run_program(["sh", "-eu", "-c", script])
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        return done.stdout
+
+    def test_the_four_examples_work(self):
+        examples = blocks("sh")
+        self.assertEqual(len(examples), 1)
+        self.assertEqual(
+            self.run_shell(examples[0]),
+            "backing up\nbuilding in slot 0\nreading\nwriting\nserved\n0\n",
+        )
+
+    def test_the_first_command_prints_what_is_shown(self):
+        [shown] = re.findall(r"^\$ (cachify pool run .*)\n(.*)\n", blocks("console")[0], re.M)
+        self.assertEqual(self.run_shell(shown[0]), shown[1] + "\n")
+
+    def test_the_configuration_is_accepted(self):
+        self.write_config(blocks("toml")[0])
+        self.run_shell("cachify lock run --key a -- true")
+        self.write_config(blocks("toml")[0].replace("/var/lib/ci", str(self.dir)))
+        self.run_shell(
+            "unset CACHIFY_STORE; cachify --profile ci pool run --key a --max 1 -- true"
+        )
+        self.assertTrue((self.dir / "slots").is_dir())
+
+    def test_the_full_pool_of_the_examples_is_shed(self):
+        holders = [self.hold("pool", "run", "-k", "api", "-n", "8") for _ in range(6)]
+        shed = next(line for line in blocks("sh")[0].splitlines() if "--shed-at" in line)
+        self.assertEqual(self.run_shell(shed), "busy, later: echo served\n")
+        for holder in holders:
+            self.assertEqual(holder.finish(), 0)
+
+    def test_no_command_is_shown_that_does_not_exist(self):
+        commands = set(re.findall(r"\bcachify ((?:pool|lock|resource) [a-z-]+)", README.read_text()))
+        for command in sorted(commands):
+            with self.subTest(command):
+                done = self.cachify("help", *command.split())
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+
+if __name__ == "__main__":
+    main()
