@@ -68,9 +68,9 @@ class FileStore : public Store {
     result.outcome = Outcome::admitted;
     result.max = claim.max;
     Grant grant{file::id_of(done.ticket), done.fence, done.slot, claim.max};
-    result.lease = std::make_unique<file::FileLease>(
-        interrupts, std::move(state), std::move(bell), util::UniqueFd(done.hold_fd), done.index,
-        done.ticket, std::move(grant), claim.inherit);
+    result.lease = std::make_unique<file::FileLease>(interrupts, std::move(state), std::move(bell),
+                                                     util::UniqueFd(done.hold_fd), done.index,
+                                                     done.ticket, std::move(grant), claim.inherit);
     return result;
   }
 
