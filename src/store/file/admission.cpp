@@ -32,6 +32,9 @@ constexpr std::array<util::Duration, 6> kLooksAfterDeath = {microseconds(100), m
                                                             milliseconds(1),   milliseconds(5),
                                                             milliseconds(25),  milliseconds(200)};
 
+// Of these, the first that is worth taking when nobody is known to have died.
+constexpr int kFirstEarlyLook = 3;
+
 // File systems whose locks or mappings other hosts or other mounts share: a sleeper could miss
 // what happens there.
 bool wakes_sleepers(int fd) {
@@ -313,6 +316,10 @@ Admission::Sleep Admission::choose_sleep(std::optional<uint32_t> predecessor) {
   }
   if (!bell_.mapped()) return Sleep::poll;
   table.header.bell = kBellArmed;
+  // Somebody who dies as the queue moves up rings before we sleep, and his command-to-be keeps L
+  // for an instant: a few early looks see what that leaves behind.
+  if (!looked_early_ && after_death_ < 0) after_death_ = kFirstEarlyLook;
+  looked_early_ = true;
   return Sleep::bell;
 }
 

@@ -68,6 +68,7 @@ class Admission {
   bool queued_ = false;
   bool can_be_woken_ = true;    // else polling
   bool slept_on_bell_ = false;  // and was woken there
+  bool looked_early_ = false;   // since we came to sleep on the bell
   int after_death_ = -1;        // how many of the quick looks after a kernel's ring were taken
   uint32_t holder_in_my_way_ = 0;
   std::unique_ptr<Lease> lease_;

@@ -99,7 +99,7 @@ StateFile::Locking StateFile::lock(Access access, Wait wait) {
     throw StoreError(directory_.path() + "/" + name_.name +
                      " is not a regular file; remove it to use this key");
   }
-  read(access);
+  read();
   return Locking::locked;
 }
 
@@ -109,7 +109,7 @@ void StateFile::unlock() {
   ::flock(control_.get(), LOCK_UN);
 }
 
-void StateFile::read(Access access) {
+void StateFile::read() {
   struct {
     Header header;
     Entry entries[kFirstEntries];
@@ -120,7 +120,7 @@ void StateFile::read(Access access) {
   table_.header = head.header;
   table_.entries.clear();
   if (all_zero(head.header)) {
-    if (access != Access::read_only) start_again_if_nobody_lives("is empty");
+    start_again_if_nobody_lives("is empty");
     return;
   }
   if (head.header.magic != kMagic) {
@@ -129,6 +129,11 @@ void StateFile::read(Access access) {
         " is not a state file of this version of cachify; remove it when nobody uses it");
   }
   const uint32_t count = head.header.high_water;
+  if (head.header.checksum !=
+      checksum_of(head.header, head.entries, std::min(count, kFirstEntries))) {
+    start_again_if_nobody_lives("is damaged");
+    return;
+  }
   if (count > kMaxEntries || status_.st_size < static_cast<off_t>(file_bytes(count))) {
     start_again_if_nobody_lives("was truncated");
     return;
@@ -190,6 +195,7 @@ void StateFile::initialise() {
   if (name_.hashed && !util::write_at(control_.get(), key_.data(), key_.size(), kKeyTextOffset)) {
     fail("write");
   }
+  table_.header.checksum = checksum_of(table_.header, nullptr, 0);
   if (!util::write_at(control_.get(), &table_.header, sizeof table_.header, 0)) fail("write");
 }
 
@@ -220,9 +226,10 @@ void StateFile::commit() {
     Header header;
     Entry entries[kFirstEntries];
   } head{};
-  head.header = header;
   const size_t first = std::min<size_t>(table.entries.size(), kFirstEntries);
   std::copy_n(table.entries.begin(), first, head.entries);
+  header.checksum = checksum_of(header, head.entries, std::min(header.high_water, kFirstEntries));
+  head.header = header;
   if (!util::write_at(control_.get(), &head, sizeof(Header) + first * sizeof(Entry), 0))
     fail("write");
   for (const uint32_t index : table.dirty()) {

@@ -76,7 +76,7 @@ class StateFile : public Liveness {
  private:
   bool open(Access access);
   bool take_mutex(int operation, Wait wait);
-  void read(Access access);
+  void read();
   void initialise();
   bool entries_are_sound() const;
   void start_again_if_nobody_lives(const char* what_is_wrong);
