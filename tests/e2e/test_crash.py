@@ -329,15 +329,21 @@ class CrashCase(Case):
         return line
 
     def first_call(self, role):
-        """The number of the first system call that concerns the store."""
-        done = self.run_program(
-            [KILLAT, "0", CACHIFY, role.noun, "run", "-k", "census"]
-            + [o for o in role.subject if o != "--wait"]
-            + ["--", "true"]
-        )
-        calls = [line.split() for line in done.stdout.splitlines() if line.startswith("call ")]
-        self.assertTrue(calls, done.stdout + done.stderr)
-        return next(int(number) for _, number, call in calls if int(call) == FLOCK) - 4
+        """The number of the first system call that concerns the store.
+
+        A key that is there already may take a shorter way than a new one.
+        """
+        firsts = []
+        for _ in range(2):
+            done = self.run_program(
+                [KILLAT, "0", CACHIFY, role.noun, "run", "-k", "census"]
+                + [o for o in role.subject if o != "--wait"]
+                + ["--", "true"]
+            )
+            calls = [line.split() for line in done.stdout.splitlines() if line.startswith("call ")]
+            self.assertTrue(calls, done.stdout + done.stderr)
+            firsts.append(next(int(number) for _, number, call in calls if int(call) == FLOCK))
+        return max(1, min(firsts) - 4)
 
     def sweep(self, name, *mode):
         role = ROLES[name]
