@@ -10,6 +10,7 @@
 
 #include "errors.h"
 #include "store/file/locks.h"
+#include "store/file/sweep.h"
 #include "util/errno_text.h"
 #include "util/files.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int kOpenFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 constexpr util::Duration kMutexPatience = std::chrono::seconds(10);
+constexpr util::Duration kIdle = std::chrono::hours(24);
 constexpr size_t kHeadBytes = sizeof(Header) + kFirstEntries * sizeof(Entry);
 
 bool all_zero(const Header& header) {
@@ -54,11 +56,19 @@ bool StateFile::open(Access access) {
       control_ =
           util::open_above_stdio(directory_.fd(), name_.name.c_str(),
                                  mode_ | O_CREAT | O_EXCL | kOpenFlags, directory_.file_mode());
-      if (control_) return true;
-      if (errno == EEXIST) continue;
+      if (control_) {
+        tidy_up_now_and_then();
+        return true;
+      }
+      if (errno == EEXIST || (errno == ENOSPC && sweep(directory_, {}))) continue;
     }
     fail("open");
   }
+}
+
+// A new key is the occasion to delete old ones, at a cost that stays small beside making it.
+void StateFile::tidy_up_now_and_then() {
+  if (::getpid() % 16 == 0) sweep(directory_, kIdle);
 }
 
 bool StateFile::take_mutex(int operation, Wait wait) {
@@ -196,7 +206,11 @@ void StateFile::initialise() {
     fail("write");
   }
   table_.header.checksum = checksum_of(table_.header, nullptr, 0);
-  if (!util::write_at(control_.get(), &table_.header, sizeof table_.header, 0)) fail("write");
+  const auto write = [this] {
+    return util::write_at(control_.get(), &table_.header, sizeof table_.header, 0);
+  };
+  if (write()) return;
+  if (errno != ENOSPC || !sweep(directory_, {}) || !write()) fail("write");
 }
 
 void StateFile::check_key_text() {

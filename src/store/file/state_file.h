@@ -75,6 +75,7 @@ class StateFile : public Liveness {
 
  private:
   bool open(Access access);
+  void tidy_up_now_and_then();
   bool take_mutex(int operation, Wait wait);
   void read();
   void initialise();
