@@ -674,15 +674,17 @@ class Places(FileCase):
         self.assertFalse(self.path("ran").exists())
 
     def test_a_full_disk(self):
+        # The key that is in use can't be deleted to make room.
+        inside = """head -c 100000 /dev/zero >"$2/ballast" 2>/dev/null
+            "$1" --store "file:$2" lock run -k new -- touch "$3"; echo $?
+            "$1" --store "file:$2" lock run -k new -- touch "$3"; echo $?
+            exit 9"""
         script = """mkdir "$2"; mount -t tmpfs -o size=64k none "$2"; set +e
+            "$1" --store "file:$2" lock run -k old -- sh -c "$4" sh "$@"; echo $?
             "$1" --store "file:$2" lock run -k old -- true; echo $?
-            head -c 100000 /dev/zero >"$2/ballast" 2>/dev/null
-            "$1" --store "file:$2" lock run -k old -- sh -c 'exit 9'; echo $?
-            "$1" --store "file:$2" lock run -k new -- touch "$3"; echo $?
-            "$1" --store "file:$2" lock run -k new -- touch "$3"; echo $?
             rm "$2/ballast"; "$1" --store "file:$2" lock run -k new -- true; echo $?"""
-        done = self.in_namespace(script, CACHIFY, self.path("disk"), self.path("ran"))
-        self.assertEqual(done.stdout, "0\n9\n69\n69\n0\n", done.stderr)
+        done = self.in_namespace(script, CACHIFY, self.path("disk"), self.path("ran"), inside)
+        self.assertEqual(done.stdout, "69\n69\n9\n0\n0\n", done.stderr)
         self.assertEqual(done.stderr.count("\n"), 2, done.stderr)
         self.assertFalse(self.path("ran").exists())
 

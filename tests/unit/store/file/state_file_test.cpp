@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -10,7 +11,10 @@
 #include <string>
 
 #include "errors.h"
+#include "run/interrupts.h"
 #include "store/file/locks.h"
+#include "store/registry.h"
+#include "support/in_child.h"
 
 using namespace cachify;
 using namespace cachify::store::file;
@@ -193,4 +197,51 @@ TEST_CASE("a file that was deleted is opened anew") {
   REQUIRE(state.lock(Access::create, {}) == Locking::locked);
   CHECK(state.reopened());
   CHECK(std::filesystem::exists(files.path));
+}
+
+TEST_CASE("5000 holders in 79 shards are told apart with 64 descriptors") {
+  Files files;
+  constexpr uint32_t kHolders = 5000;
+  files.fill(kHolders);
+  // One open file for each shard stands for all the holders in it.
+  std::vector<util::UniqueFd> shards;
+  {
+    StateFile state = files.file();
+    REQUIRE(state.lock(Access::create, {}) == Locking::locked);
+    for (uint32_t i = 0; i < kHolders; ++i) {
+      if (shards.size() <= shard_of(i)) {
+        const std::string path = state.path_of_shard(i);
+        shards.emplace_back(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        REQUIRE(shards.back());
+      }
+      lock_byte(shards.back().get(), kHoldByte + state.table().entries[i].ticket);
+    }
+  }
+  const auto ask = [&](int64_t max, util::Duration patience) {
+    return test::in_child([&] {
+      shards.clear();  // our copies
+      const rlimit few{64, 64};
+      ::setrlimit(RLIMIT_NOFILE, &few);
+      const auto opened = store::open({.url = "file:" + files.scratch.path(), .prefix = ""});
+      if (opened->size(Kind::pool, "k") != kHolders) return 10;
+      run::Interrupts interrupts;
+      store::WaitObserver observer;
+      store::Claim claim;
+      claim.key = "k";
+      claim.max = max;
+      store::Patience how;
+      how.wait = patience.count() > 0;
+      if (how.wait) how.deadline = util::monotonic_now() + patience;
+      const auto got = opened->acquire(claim, how, interrupts, observer);
+      if (got.lease) got.lease->release();
+      return static_cast<int>(got.outcome);
+    });
+  };
+  const auto check = [&](int64_t max, util::Duration patience, store::Outcome outcome) {
+    const test::ChildResult child = ask(max, patience);
+    CHECK_MESSAGE(child.code() == static_cast<int>(outcome), child.output);
+  };
+  check(kHolders, {}, store::Outcome::full);
+  check(kHolders, std::chrono::milliseconds(300), store::Outcome::timed_out);
+  check(kHolders + 1, {}, store::Outcome::admitted);
 }
