@@ -300,11 +300,19 @@ int StateFile::shard(uint32_t index) {
   const uint32_t number = shard_of(index);
   const int fd = existing_shard(number);
   if (fd >= 0) return fd;
+  // All the lower ones first, also where only extra entries lie, which lock nothing: who asks
+  // whether anybody lives stops at the first shard that is not there.
+  for (uint32_t lower = 1; lower <= number; ++lower) {
+    if (existing_shard(lower) < 0) make_shard(lower);
+  }
+  return existing_shard(number);
+}
+
+void StateFile::make_shard(uint32_t number) {
   shards_[number - 1] =
       util::open_above_stdio(directory_.fd(), shard_name(number).c_str(),
                              O_RDWR | O_CREAT | kOpenFlags, directory_.file_mode());
   if (!shards_[number - 1]) fail("make a shard of");
-  return shards_[number - 1].get();
 }
 
 util::UniqueFd StateFile::open_hold(uint32_t index) {

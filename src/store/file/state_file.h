@@ -83,6 +83,7 @@ class StateFile : public Liveness {
   void start_again_if_nobody_lives(const char* what_is_wrong);
   void check_key_text();
   int existing_shard(uint32_t number);
+  void make_shard(uint32_t number);
   std::string shard_name(uint32_t number) const;
   [[noreturn]] void fail(const char* doing) const;
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,11 +64,15 @@ bool delete_if_idle(int directory, const std::string& name, util::Duration idle)
   for (uint32_t number = 1;; ++number) {
     std::string shard = name + "~" + std::to_string(number);
     const util::UniqueFd shard_fd = util::open_above_stdio(directory, shard.c_str(), kOpenFlags);
-    if (!shard_fd) break;
+    if (!shard_fd && errno == ENOENT) break;
+    if (!shard_fd) return false;
     if (!nobody_depends_on(shard_fd.get())) return false;
     shards.push_back(std::move(shard));
   }
-  for (const std::string& shard : shards) ::unlinkat(directory, shard.c_str(), 0);
+  // From the last one on: killed on the way, we leave no gap that would hide a later shard.
+  for (auto shard = shards.rbegin(); shard != shards.rend(); ++shard) {
+    ::unlinkat(directory, shard->c_str(), 0);
+  }
   return ::unlinkat(directory, name.c_str(), 0) == 0;
 }
 

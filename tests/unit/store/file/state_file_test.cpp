@@ -13,6 +13,7 @@
 #include "errors.h"
 #include "run/interrupts.h"
 #include "store/file/locks.h"
+#include "store/file/sweep.h"
 #include "store/registry.h"
 #include "support/in_child.h"
 
@@ -197,6 +198,46 @@ TEST_CASE("a file that was deleted is opened anew") {
   REQUIRE(state.lock(Access::create, {}) == Locking::locked);
   CHECK(state.reopened());
   CHECK(std::filesystem::exists(files.path));
+}
+
+TEST_CASE("a holder behind a whole shard of extra entries is not overlooked") {
+  Files files;
+  constexpr uint32_t kLast = kFirstEntries + 2 * kBlockEntries;  // in shard 3
+  StateFile state = files.file();
+  REQUIRE(state.lock(Access::create, {}) == Locking::locked);
+  Table& table = state.table();
+  table.set(0, holder(table.draw(0), 0));
+  for (uint32_t i = 1; i < kLast; ++i) {
+    Entry piece = table.entries[0];
+    piece.state = EntryState::extra;
+    piece.slot = i;
+    table.set(i, piece);
+  }
+  const uint64_t ticket = table.draw(0);
+  table.set(kLast, holder(ticket, kLast));
+  lock_byte(state.shard(kLast), kLifeByte + ticket);
+  state.commit();
+  state.unlock();
+  SUBCASE("when the file is damaged") {
+    files.write(entry_offset(3) + 5, "x");
+    StateFile other = files.file();
+    CHECK_THROWS_AS(other.lock(Access::create, {}), StoreError);
+  }
+  SUBCASE("when idle keys are deleted") {
+    CHECK_FALSE(sweep(files.directory, {}));
+    CHECK(std::filesystem::exists(files.path));
+  }
+}
+
+TEST_CASE("a key with a shard that cannot be looked at is not deleted") {
+  Files files;
+  files.fill(3);
+  std::filesystem::create_directory(files.path + "~1");
+  CHECK_FALSE(sweep(files.directory, {}));
+  CHECK(std::filesystem::exists(files.path));
+  std::filesystem::remove(files.path + "~1");
+  CHECK(sweep(files.directory, {}));
+  CHECK_FALSE(std::filesystem::exists(files.path));
 }
 
 TEST_CASE("5000 holders in 79 shards are told apart with 64 descriptors") {
