@@ -173,7 +173,7 @@ bool ring_at_death(int fd) {
 }  // namespace
 
 bool take_first_slot(const PlainCall& call) {
-  const Descriptor directory(open_directory(call));
+  Descriptor directory(open_directory(call));
   const char* name = file_name(call);
   if (!directory.usable() || name == nullptr) return false;
   Descriptor control(kernel(__NR_openat, directory.get(), address(name), kFlags));
@@ -209,6 +209,7 @@ bool take_first_slot(const PlainCall& call) {
   handover.fence = entry.fence;
   handover.index = place.index;
   handover.slot = place.slot;
+  handover.directory_fd = directory.keep();
   handover.control_fd = control.keep();
   handover.hold_fd = hold.keep();
   handover.admitted = true;
