@@ -96,6 +96,7 @@ Ending run_command(const Request& request, store::Acquisition acquisition, Inter
     util::error(exec_failure_text(request.command.front(), started.error));
     return {exec_failure_code(started.error), std::nullopt};
   }
+  lease.command_started();
   const Ending ending = supervisor.watch(started.pid);
   interrupts.command_ended();
   return ending;

@@ -64,6 +64,7 @@ Admission::Admission(const Directory& directory, std::string prefixed_key, const
       observer_(observer),
       state_(std::make_unique<StateFile>(directory, claim.kind, std::move(prefixed_key))),
       started_(util::monotonic_now()) {
+  pid_namespace_ = util::pid_namespace();
   wish_.max = static_cast<uint32_t>(claim.max);
   wish_.weight = static_cast<uint32_t>(claim.weight);
   wish_.lock = claim.kind == Kind::lock;
@@ -196,7 +197,7 @@ Info Admission::info(int64_t since_us) const {
   Info info{};
   info.pid = static_cast<uint32_t>(claim_.who.pid);
   info.uid = claim_.who.uid;
-  info.pid_namespace = util::pid_namespace();
+  info.pid_namespace = pid_namespace_;
   info.since_us = since_us;
   copy_text(info.host, claim_.who.host);
   copy_text(info.command, claim_.who.command);
@@ -232,6 +233,9 @@ void Admission::enqueue() {
     observer_.note("the store's file system cannot wake who waits; looking several times a second");
   }
   write_waiting_entry();
+  // What would cost time at our turn.
+  hold_ = state_->open_hold(index_);
+  util::populate_program();
 }
 
 void Admission::write_waiting_entry() {
@@ -416,7 +420,7 @@ Outcome Admission::admit() {
   state_->pin(index_);
   arm();
   lock_byte(state_->shard(index_), kLifeByte + ticket_);
-  hold_ = state_->open_hold(index_);
+  if (!hold_) hold_ = state_->open_hold(index_);
   lock_byte(hold_.get(), kHoldByte + ticket_);
 
   table.set(index_, entry);
@@ -446,7 +450,9 @@ Outcome Admission::admit() {
   state_->write_info(index_, info(now_us));
   state_->commit();
   state_->unlock();
-  if (queued_) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
+  const bool room_for_more = !wish_.lock && table.used() < cap_;
+  const bool next_at_once = wish_.shared || room_for_more;
+  if (queued_ && next_at_once) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
   if (wake) bell_.wake_all();
 
   Grant grant;
@@ -454,9 +460,11 @@ Outcome Admission::admit() {
   grant.fence = entry.fence;
   grant.slot = entry.slot;
   grant.max = cap_;
-  lease_ = std::make_unique<FileLease>(interrupts_, std::move(state_), std::move(bell_),
-                                       std::move(hold_), index_, ticket_, std::move(grant),
-                                       claim_.inherit);
+  auto lease = std::make_unique<FileLease>(interrupts_, std::move(state_), std::move(bell_),
+                                           std::move(hold_), index_, ticket_, std::move(grant),
+                                           claim_.inherit);
+  if (queued_ && !next_at_once) lease->keep_place();
+  lease_ = std::move(lease);
   return Outcome::admitted;
 }
 

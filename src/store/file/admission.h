@@ -62,6 +62,7 @@ class Admission {
 
   const util::MonotonicTime started_;
   std::optional<util::MonotonicTime> explain_at_;
+  uint64_t pid_namespace_ = 0;
   uint32_t cap_ = 0;  // the N that counts for us
   uint64_t ticket_ = 0;
   uint32_t index_ = 0;
