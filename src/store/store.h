@@ -110,7 +110,8 @@ class Lease {
   // tries again, and reports `lost` in time for --on-lost to act before others can be admitted.
   virtual State tick() noexcept { return State::held; }
 
-  // The command runs: what can wait until then, so that its start does not, is done now.
+  // The command runs: what can wait until then, so that its start does not, is done now. Who holds
+  // the slot without a command calls it at once: the next waiter may not be told before.
   virtual void command_started() noexcept {}
 
   // Gives back only this slot, also when it expired and went to another; wakes who waits. The

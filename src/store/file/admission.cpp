@@ -398,6 +398,19 @@ void Admission::explain_when_due() {
   observer_.waiting(situation, me == situation.waiters.end() ? 0 : me->position);
 }
 
+// Whether the key has room for the next in line, as far as the table tells.
+bool Admission::next_would_fit() const {
+  const Table& table = state_->table();
+  const std::vector<uint32_t> queue = table.queue();
+  if (queue.empty()) return true;
+  const Entry& next = table.entries[queue.front()];
+  Wish wish = wish_;
+  wish.max = next.max;
+  wish.weight = next.weight;
+  wish.shared = next.shared != 0;
+  return table.fits(wish);
+}
+
 // D1 to D5. The entry at index_ is free, or our own waiting one.
 Outcome Admission::admit() {
   Table& table = state_->table();
@@ -450,8 +463,7 @@ Outcome Admission::admit() {
   state_->write_info(index_, info(now_us));
   state_->commit();
   state_->unlock();
-  const bool room_for_more = !wish_.lock && table.used() < cap_;
-  const bool next_at_once = wish_.shared || room_for_more;
+  const bool next_at_once = next_would_fit();
   if (queued_ && next_at_once) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
   if (wake) bell_.wake_all();
 

@@ -37,6 +37,7 @@ class Admission {
   bool ring();
   void enqueue();
   Outcome admit();
+  bool next_would_fit() const;
   Outcome leave(Outcome outcome);
   void write_waiting_entry();
   bool is_mine(uint32_t index) const;

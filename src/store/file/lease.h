@@ -30,7 +30,7 @@ class FileLease : public Lease {
   const Grant& grant() const noexcept override { return grant_; }
   int keep_fd() const noexcept override { return inherit_ ? hold_.get() : -1; }
   // D5 was put off: W(t) goes as soon as the command runs. The next waiter has nothing to win
-  // before (the key is full), and would only compete with the command for the processor.
+  // before (there is no room for it), and would only compete with the command for the processor.
   void keep_place() { keeps_place_ = true; }
   void command_started() noexcept override { leave_place(); }
   void release() override;

@@ -84,7 +84,8 @@ TEST_CASE("the command gets the variables of its slot, in place of those of an o
     FakeStore store;
     store.grant = {"an-id", 42, 3, 5};
     store.waited = 1234567us;
-    return run::run(store, shell("env | grep ^CACHIFY_ | sort")).code;
+    return run::run(store, shell("env | grep -E '^CACHIFY_(FENCE|ID|KEY|MAX|SLOT|WAITED)=' | sort"))
+        .code;
   });
   CHECK(done.output ==
         "CACHIFY_FENCE=42\nCACHIFY_ID=an-id\nCACHIFY_KEY=jobs\nCACHIFY_MAX=5\nCACHIFY_SLOT=3\n"
