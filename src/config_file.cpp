@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
 #include "errors.h"
 #include "setting_rows.h"
+#include "util/errno_text.h"
 #include "util/text.h"
 #include "util/unique_fd.h"
 
@@ -38,10 +38,10 @@ std::optional<std::string> read_file(const std::string& path) {
   const util::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
-    refuse(path, std::strerror(errno));
+    refuse(path, util::errno_text(errno));
   }
   struct stat status;
-  if (::fstat(fd.get(), &status) != 0) refuse(path, std::strerror(errno));
+  if (::fstat(fd.get(), &status) != 0) refuse(path, util::errno_text(errno));
   if (!S_ISREG(status.st_mode) && !is_null_device(status)) refuse(path, "it is not a regular file");
   std::string text;
   char buffer[8192];
@@ -49,7 +49,7 @@ std::optional<std::string> read_file(const std::string& path) {
     const ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
     if (count == 0) return text;
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) refuse(path, std::strerror(errno));
+    if (count < 0) refuse(path, util::errno_text(errno));
     text.append(buffer, static_cast<size_t>(count));
     if (text.size() > kLargestFile) refuse(path, "it is larger than 1 MiB");
   }

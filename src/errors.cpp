@@ -1,10 +1,10 @@
 #include "errors.h"
 
-#include <cstring>
+#include "util/errno_text.h"
 
 namespace cachify {
 
 OsError::OsError(const std::string& what, int error_number)
-    : Error(kExitOsError, what + ": " + std::strerror(error_number)) {}
+    : Error(kExitOsError, what + ": " + util::errno_text(error_number)) {}
 
 }  // namespace cachify

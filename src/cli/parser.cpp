@@ -58,7 +58,10 @@ bool may_occur(const Option& option, const std::vector<std::string>& words) noex
   if (!is_long(word) && !is_cluster(word))
     throw UsageError("unexpected " + util::quoted(word) +
                      "; -- must stand before COMMAND and its arguments");
-  if (!is_long(word)) throw UsageError("unknown option " + util::quoted(word.substr(0, 2)));
+  if (!is_long(word)) {
+    const size_t letter = std::max<size_t>(1, util::utf8_length(std::string_view(word).substr(1)));
+    throw UsageError("unknown option " + util::quoted(word.substr(0, 1 + letter)));
+  }
   const std::string name = word.substr(2, word.find('=') - 2);
   std::vector<std::string_view> names;
   for (const Option& option : table.options()) names.push_back(option.name);

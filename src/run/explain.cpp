@@ -57,10 +57,11 @@ std::string max_text(int64_t max) {
   return "(max=" + std::to_string(max) + ")";
 }
 
+// "75% of its slots", "3 slots"
 std::string shed_text(const store::ShedAt& shed) {
-  if (!shed.percent) return std::to_string(shed.slots);
+  if (!shed.percent) return std::to_string(shed.slots) + (shed.slots == 1 ? " slot" : " slots");
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%g%%", *shed.percent);
+  std::snprintf(text.data(), text.size(), "%g%% of its slots", *shed.percent);
   return text.data();
 }
 
@@ -103,7 +104,7 @@ std::string refusal_text(const Request& request, const store::Acquisition& acqui
              std::to_string(claim.queue_max.value_or(0)) + ")";
     case Outcome::shed:
       return key + " is shed from " + shed_text(claim.shed_at.value_or(store::ShedAt{})) +
-             " slots in use on " + max_text(acquisition.max);
+             " in use on " + max_text(acquisition.max);
     case Outcome::closed:
       return key + " is closed";
     case Outcome::dismissed:

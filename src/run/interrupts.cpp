@@ -130,6 +130,8 @@ void Interrupts::install() {
   installed_ = true;
 
   make_wait_mask();
+  closed_ = added_;
+  if (sigismember(&given_mask_, tick_signal()) == 1) sigaddset(&closed_, tick_signal());
 
   const struct sigaction tick = handler(on_tick);
   sigaction(tick_signal(), &tick, &given_tick_);
@@ -191,7 +193,7 @@ Interrupts::Window::Window(Interrupts& interrupts, std::optional<util::Monotonic
 }
 
 Interrupts::Window::~Window() {
-  sigprocmask(SIG_BLOCK, &interrupts_.added_, nullptr);
+  sigprocmask(SIG_BLOCK, &interrupts_.closed_, nullptr);
   g_in_window = 0;
   if (timed_ || g_caught != 0) stop_tick();
 }

@@ -74,7 +74,8 @@ class Interrupts {
 
   sigset_t given_mask_;
   sigset_t added_;      // what we block and were not given blocked
-  sigset_t wait_mask_;  // valid once installed_
+  sigset_t wait_mask_;  // this and the next one: valid once installed_
+  sigset_t closed_;     // what is blocked again after a wait: added_ and, if given so, the timer's
   struct sigaction given_child_;
   bool installed_ = false;
   bool command_ended_ = false;

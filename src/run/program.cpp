@@ -19,9 +19,13 @@ std::string_view name_of(std::string_view variable) {
   return variable.substr(0, std::min(variable.find('='), variable.size()));
 }
 
+bool has_slash(const std::string& command) {
+  return command.find('/') != std::string::npos;
+}
+
 // The paths that execvp would try. An empty element of PATH is the working directory.
-std::vector<std::string> paths_for(const std::string& command) {
-  if (command.empty() || command.find('/') != std::string::npos) return {command};
+std::vector<std::string> paths_in_path(const std::string& command) {
+  if (command.empty()) return {command};
   const char* given = std::getenv("PATH");
   std::string_view rest = given != nullptr ? given : "/bin:/usr/bin";
   std::vector<std::string> paths;
@@ -38,7 +42,9 @@ std::vector<std::string> paths_for(const std::string& command) {
 }  // namespace
 
 Program::Program(const std::vector<std::string>& argv, std::vector<std::string> variables)
-    : variables_(std::move(variables)), paths_(paths_for(argv.front())) {
+    : variables_(std::move(variables)), looked_up_(!has_slash(argv.front())) {
+  paths_ = looked_up_ ? paths_in_path(argv.front()) : std::vector{argv.front()};
+
   // exec takes char* for historical reasons and changes nothing.
   for (const std::string& arg : argv) argv_.push_back(const_cast<char*>(arg.c_str()));
   argv_.push_back(nullptr);
@@ -87,7 +93,7 @@ int Program::execute() const noexcept {
     }
   }
   if (denied) return EACCES;
-  return paths_.size() == 1 ? error : ENOENT;  // not found, whatever the last directory lacked
+  return looked_up_ ? ENOENT : error;  // not found, whatever the last directory lacked
 }
 
 int exec_failure_code(int error_number) noexcept {
@@ -96,11 +102,10 @@ int exec_failure_code(int error_number) noexcept {
 
 std::string exec_failure_text(const std::string& command, int error_number) {
   std::string text = "cannot run '" + command + "': ";
-  if (error_number == ENOENT && command.find('/') != std::string::npos &&
-      access(command.c_str(), F_OK) == 0) {
+  if (error_number == ENOENT && has_slash(command) && access(command.c_str(), F_OK) == 0) {
     return text + "the interpreter it names does not exist";
   }
-  if (error_number == ENOENT && command.find('/') == std::string::npos) {
+  if (error_number == ENOENT && !has_slash(command)) {
     return text + "command not found";
   }
   return text + std::strerror(error_number);

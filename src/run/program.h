@@ -25,6 +25,7 @@ class Program {
   int try_path(const std::string& path) const noexcept;
 
   std::vector<std::string> variables_;
+  bool looked_up_;  // in PATH
   std::vector<std::string> paths_;
   std::vector<char*> argv_;
   std::vector<char*> environment_;

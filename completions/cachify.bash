@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# bash completion for cachify
+#
+# What can be given is listed once, in _cachify_options and _cachify_values; a test compares the
+# former with the help texts.
+
+_cachify_global_options='--store --prefix --profile --config -q --quiet -v --verbose --version -h --help'
+_cachify_run_options='-k --key -a --arg --weight -w --wait -t --timeout --priority --queue-max
+  -E --conflict-exit-code --on-full --on-lost --kill-after -g --group --no-inherit'
+
+# The options of "NOUN VERB".
+_cachify_options() {
+  case $1 in
+    'pool run') echo "$_cachify_run_options -n --max --slot-exp --shed-at" ;;
+    'lock run') echo "$_cachify_run_options -s --shared --exp" ;;
+    'pool size') echo '-k --key -a --arg --json --below' ;;
+    'lock is-locked') echo '-k --key -a --arg' ;;
+  esac
+  echo "$_cachify_global_options"
+}
+
+# Sets COMPREPLY to values of the option $1 that begin with $2; false when it is a switch.
+_cachify_values() {
+  local words=''
+  case $1 in
+    --on-lost) words='warn term kill' ;;
+    --slot-exp | --exp | -t | --timeout) words='none' ;;
+    --store) words='file:' ;;
+    --config)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$2")
+      return
+      ;;
+    -k | --key | -a | --arg | -n | --max | --weight | --priority | --queue-max | --shed-at | \
+      --below | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
+    *) return 1 ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$2")
+}
+
+# COMMAND and its arguments stand from word $1 on.
+_cachify_command() {
+  if declare -F _command_offset >/dev/null; then
+    _command_offset "$1"
+  elif ((COMP_CWORD == $1)); then
+    mapfile -t COMPREPLY < <(compgen -c -- "$2")
+  else
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$2")
+  fi
+}
+
+_cachify() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  # bash splits --option=value at the =.
+  if [[ $current == '=' ]]; then
+    current=''
+  elif [[ $previous == '=' ]]; then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+  COMPREPLY=()
+
+  local i word skip='' nouns=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    if [[ -n $skip ]]; then
+      skip=''
+      [[ $word == '=' ]] && skip=1
+    elif [[ $word == '--' ]]; then
+      _cachify_command $((i + 1)) "$current"
+      return
+    elif [[ $word == -* ]]; then
+      COMPREPLY=()
+      _cachify_values "$word" '' && skip=1
+    else
+      nouns+=("$word")
+    fi
+  done
+  COMPREPLY=()
+  if [[ -n $skip ]]; then
+    _cachify_values "$previous" "$current"
+    return
+  fi
+
+  if [[ $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_cachify_options "${nouns[*]}") --" -- "$current")
+    return
+  fi
+  [[ ${nouns[0]} == help ]] && nouns=("${nouns[@]:1}")
+  case ${nouns[*]} in
+    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock help' -- "$current") ;;
+    pool) mapfile -t COMPREPLY < <(compgen -W 'run size' -- "$current") ;;
+    lock) mapfile -t COMPREPLY < <(compgen -W 'run is-locked' -- "$current") ;;
+  esac
+}
+
+complete -F _cachify cachify

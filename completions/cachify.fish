@@ -1,0 +1,99 @@
+# fish completion for cachify
+#
+# A test compares these options with the help texts.
+
+# The words before --, the program's name and options left out.
+function __cachify_nouns
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l skip 0
+    for word in $words
+        if test $skip = 1
+            set skip 0
+            continue
+        end
+        switch $word
+            case --
+                return
+            case --store --prefix --profile --config
+                set skip 1
+            case '-*'
+            case '*'
+                echo $word
+        end
+    end
+end
+
+# True behind the noun and verb $argv, before --.
+function __cachify_in
+    not __cachify_in_command; or return 1
+    set -l nouns (__cachify_nouns)
+    test "$nouns[1..2]" = "$argv"
+end
+
+# True where the nouns so far are exactly $argv.
+function __cachify_at
+    not __cachify_in_command; or return 1
+    set -l nouns (__cachify_nouns)
+    test "$nouns" = "$argv"
+end
+
+function __cachify_in_command
+    contains -- -- (commandline -opc)
+end
+
+# COMMAND and its arguments, completed as if cachify were not there.
+function __cachify_command
+    set -l words (commandline -opc) (commandline -ct)
+    set -l at (contains -i -- -- $words); or return
+    set -l rest $words[(math $at + 1)..-1]
+    complete -C (string join ' ' -- (string escape -- $rest[1..-2]) $rest[-1])
+end
+
+complete -c cachify -f
+complete -c cachify -n __cachify_in_command -a '(__cachify_command)'
+
+complete -c cachify -n '__cachify_at' -a pool -d 'Counted slots'
+complete -c cachify -n '__cachify_at' -a lock -d 'One at a time'
+complete -c cachify -n '__cachify_at' -a help -d 'About a command'
+complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a run -d 'Run a command in a slot'
+complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a size -d 'Slots in use'
+complete -c cachify -n '__cachify_at lock; or __cachify_at help lock' -a run -d 'Run a command under a lock'
+complete -c cachify -n '__cachify_at lock; or __cachify_at help lock' -a is-locked -d 'Is it held?'
+complete -c cachify -n '__cachify_at help' -a 'pool lock'
+
+complete -c cachify -n 'not __cachify_in_command' -l store -x -a file: -d 'Where slots are kept'
+complete -c cachify -n 'not __cachify_in_command' -l prefix -x -d 'Stands before every key'
+complete -c cachify -n 'not __cachify_in_command' -l profile -x -d 'Profile of the configuration file'
+complete -c cachify -n 'not __cachify_in_command' -l config -r -F -d 'Configuration file'
+complete -c cachify -n 'not __cachify_in_command' -s q -l quiet -d 'Print only errors'
+complete -c cachify -n 'not __cachify_in_command' -s v -l verbose -d 'Explain waiting and refusals'
+complete -c cachify -n 'not __cachify_in_command' -l version -d 'Print the version'
+complete -c cachify -n 'not __cachify_in_command' -s h -l help -d 'Print help'
+
+for verb in 'pool run' 'pool size' 'lock run' 'lock is-locked'
+    complete -c cachify -n "__cachify_in $verb" -s k -l key -x -d 'The name that all callers share'
+    complete -c cachify -n "__cachify_in $verb" -s a -l arg -x -d 'NAME=VALUE, fills {NAME} in KEY'
+end
+
+complete -c cachify -n '__cachify_in pool run' -s n -l max -x -d 'How many slots there are'
+complete -c cachify -n '__cachify_in pool run' -l slot-exp -x -a none -d 'Slot stops counting after that long'
+complete -c cachify -n '__cachify_in pool run' -l shed-at -x -d 'Refuse from that occupancy on'
+complete -c cachify -n '__cachify_in lock run' -s s -l shared -d 'Readers may hold it together'
+complete -c cachify -n '__cachify_in lock run' -l exp -x -a none -d 'Lock stops counting after that long'
+complete -c cachify -n '__cachify_in pool size' -l json -d 'Print an object'
+complete -c cachify -n '__cachify_in pool size' -l below -x -d 'Exit 0 when fewer are in use'
+
+for verb in 'pool run' 'lock run'
+    complete -c cachify -n "__cachify_in $verb" -l weight -x -d 'Slots that COMMAND takes'
+    complete -c cachify -n "__cachify_in $verb" -s w -l wait -d 'Wait, first come first served'
+    complete -c cachify -n "__cachify_in $verb" -s t -l timeout -x -a none -d 'Wait at most so long'
+    complete -c cachify -n "__cachify_in $verb" -l priority -x -d 'A higher one is served first'
+    complete -c cachify -n "__cachify_in $verb" -l queue-max -x -d 'Do not wait where N do'
+    complete -c cachify -n "__cachify_in $verb" -s E -l conflict-exit-code -x -d 'Code instead of 75 and 124'
+    complete -c cachify -n "__cachify_in $verb" -l on-full -x -d 'Run this instead of any 75 or 124'
+    complete -c cachify -n "__cachify_in $verb" -l on-lost -x -a 'warn term kill' -d 'When a lease is lost'
+    complete -c cachify -n "__cachify_in $verb" -l kill-after -x -d 'KILL so long after a TERM'
+    complete -c cachify -n "__cachify_in $verb" -s g -l group -d 'Own process group'
+    complete -c cachify -n "__cachify_in $verb" -l no-inherit -d 'Slot is not kept by COMMAND'
+end

@@ -1,0 +1,209 @@
+"""The manual and the completions name the options that the help texts have, and no others."""
+
+import re
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+from support import CACHIFY, main
+
+ROOT = Path(__file__).resolve().parents[2]
+VERBS = ("pool run", "lock run", "pool size", "lock is-locked")
+SETTINGS = ("STORE PREFIX PROFILE CONFIG SLOT_EXP EXP TIMEOUT ON_LOST KILL_AFTER CONFLICT_EXIT_CODE"
+            " QUIET VERBOSE REDIS_PASSWORD KEY MAX SLOT ID FENCE WAITED").split()  # fmt: skip
+
+
+def help_of(topic):
+    done = subprocess.run(
+        [CACHIFY, "help", *topic.split()], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def options_of(topic):
+    """{long: (short, value)} as the help text lists them."""
+    found = re.findall(r"^  (?:-(\w), |    )--([\w-]+)(?: (\S+))?(?:  .*)?$", help_of(topic), re.M)
+    return {long: (short, value) for short, long, value in found}
+
+
+def words_of(topic):
+    """The options of a topic as one writes them."""
+    options = options_of(topic)
+    return {f"--{long}" for long in options} | {f"-{short}" for short, _ in options.values() if short}
+
+
+class Docs(unittest.TestCase):
+    maxDiff = None
+
+    def test_the_help_lists_the_verbs(self):
+        listed = re.findall(r"^  (\w+ [\w-]+)  ", help_of(""), re.M)
+        self.assertEqual(sorted(listed), sorted(VERBS))
+
+    def test_the_help_is_understood_here(self):
+        self.assertEqual(options_of("pool run")["max"], ("n", "N"))
+        self.assertEqual(options_of("pool run")["slot-exp"], ("", "DURATION|none"))
+        self.assertEqual(options_of("")["quiet"], ("q", ""))
+
+
+class Manual(unittest.TestCase):
+    maxDiff = None
+    source = (ROOT / "man/cachify.1").read_text(encoding="ascii")
+
+    def test_it_has_every_option_as_the_help_has_it(self):
+        listed = {}
+        for line in re.findall(r"^\.It (Fl .*)$", self.source, re.M):
+            found = re.fullmatch(r"(?:Fl (\w) , )?Fl -([\w-]+)(?: Ar (\S+))?", line)
+            self.assertTrue(found, line)
+            self.assertNotIn(found[2], listed)
+            listed[found[2]] = (found[1] or "", found[3] or "")
+        wanted = {}
+        for topic in VERBS:
+            wanted.update(options_of(topic))
+        self.assertEqual(listed, wanted)
+
+    def test_it_speaks_of_no_other_options(self):
+        known = set().union(*(words_of(topic) for topic in VERBS)) | {"--", "--option"}
+        for dashed in re.findall(r"\bFl (-?[\w-]*)", self.source):
+            self.assertIn(f"-{dashed}", known)
+
+    def test_it_has_every_verb_and_variable(self):
+        for verb in VERBS:
+            self.assertIn(f".Cm {verb}\n", self.source)
+        listed = set(re.findall(r"Ev CACHIFY_(\w+)", self.source))
+        self.assertEqual(listed, set(SETTINGS))
+
+    @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
+    def test_mandoc_has_nothing_to_say(self):
+        done = subprocess.run(
+            ["mandoc", "-T", "lint", "-W", "warning", ROOT / "man/cachify.1"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+
+class Bash(unittest.TestCase):
+    maxDiff = None
+    file = ROOT / "completions/cachify.bash"
+
+    def bash(self, script, *args):
+        done = subprocess.run(
+            ["bash", "--norc", "-c", f'. "$0"; {script}', self.file, *args],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def complete(self, *words):
+        """What is offered for the last word."""
+        script = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _cachify; printf "%s\\n" "${COMPREPLY[@]}"'
+        return set(self.bash(script, *words))
+
+    def test_it_has_the_options_of_every_verb(self):
+        for topic in VERBS:
+            with self.subTest(topic=topic):
+                listed = self.bash('_cachify_options "$1"', topic)
+                self.assertEqual(sorted(listed), sorted(words_of(topic)))
+
+    def test_it_knows_which_options_take_a_value(self):
+        for topic in VERBS:
+            for long, (short, value) in options_of(topic).items():
+                for word in [f"--{long}"] + ([f"-{short}"] if short else []):
+                    answer = self.bash('_cachify_values "$1" "" && echo yes || echo no', word)
+                    self.assertEqual(answer[-1], "yes" if value else "no", word)
+
+    def test_it_completes_nouns_verbs_options_and_values(self):
+        for words, expected in (
+            (("cachify", ""), {"pool", "lock", "help"}),
+            (("cachify", "-q", "--store", "x", "p"), {"pool"}),
+            (("cachify", "pool", ""), {"run", "size"}),
+            (("cachify", "help", "lock", ""), {"run", "is-locked"}),
+            (("cachify", "pool", "run", "--sl"), {"--slot-exp"}),
+            (("cachify", "lock", "run", "--on-lost", ""), {"warn", "term", "kill"}),
+            (("cachify", "lock", "run", "--on-lost", "=", "t"), {"term"}),
+            (("cachify", "lock", "run", "--on-lost", "="), {"warn", "term", "kill"}),
+            (("cachify", "lock", "run", "-k", "x", "-t", "n"), {"none"}),
+            (("cachify", "lock", "run", "-k", ""), set()),
+            (("cachify", "lock", "run", "--sha"), {"--shared"}),
+        ):
+            with self.subTest(words=words):
+                self.assertEqual(self.complete(*words), expected)
+
+    def test_behind_the_dashes_it_completes_commands(self):
+        self.assertIn("true", self.complete("cachify", "lock", "run", "-k", "x", "--", "tru"))
+
+
+class Zsh(unittest.TestCase):
+    maxDiff = None
+    source = (ROOT / "completions/_cachify").read_text(encoding="ascii")
+
+    def array(self, name):
+        """{long: (short, has a value)} of an array, those it includes being part of it."""
+        body = re.search(rf"^{name}=\((.*?)\)$", self.source.replace("\n)", ")"), re.M | re.S)[1]
+        result = {}
+        for other in re.findall(r"\$(\w+)", body):
+            result.update(self.array(other))
+        for line in body.splitlines():
+            pair = re.match(r"\s+'[^']*'\{-(\w)(\+?),--([\w-]+)(=?)\}", line)
+            single = re.match(r"\s+'--([\w-]+)(=?)\[", line)
+            if pair:
+                self.assertEqual(bool(pair[2]), bool(pair[4]), line)
+                result[pair[3]] = (pair[1], bool(pair[4]))
+            elif single:
+                result[single[1]] = ("", bool(single[2]))
+        return result
+
+    def test_it_has_the_options_of_every_verb(self):
+        for topic in VERBS:
+            with self.subTest(topic=topic):
+                listed = self.array(re.sub("[ -]", "_", topic))
+                listed.update(self.array("global_options"))
+                wanted = {long: (short, bool(value)) for long, (short, value) in options_of(topic).items()}
+                self.assertEqual(listed, wanted)
+
+    @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
+    def test_zsh_can_read_it(self):
+        subprocess.run(["zsh", "-n", ROOT / "completions/_cachify"], timeout=60, check=True)
+
+
+class Fish(unittest.TestCase):
+    maxDiff = None
+    source = (ROOT / "completions/cachify.fish").read_text(encoding="ascii")
+
+    def options(self, topic):
+        """{long: (short, has a value)} of the lines whose condition holds for the topic."""
+        result = {}
+        verbs = []
+        for line in self.source.splitlines():
+            if line.startswith("for verb in "):
+                verbs = re.findall(r"'([^']*)'", line)
+            elif line == "end":
+                verbs = []
+            found = re.match(r"""\s*complete -c cachify -n (['"])(.*?)\1 (?:-s (\w) )?-l ([\w-]+)( -[xr])?""", line)
+            if not found:
+                continue
+            condition = found[2]
+            topics = verbs if "$verb" in condition else [condition.removeprefix("__cachify_in ")]
+            if topic in topics or condition == "not __cachify_in_command":
+                result[found[4]] = (found[3] or "", bool(found[5]))
+        return result
+
+    def test_it_has_the_options_of_every_verb(self):
+        for topic in VERBS:
+            with self.subTest(topic=topic):
+                wanted = {long: (short, bool(value)) for long, (short, value) in options_of(topic).items()}
+                self.assertEqual(self.options(topic), wanted)
+
+    @unittest.skipUnless(shutil.which("fish"), "fish is not installed")
+    def test_fish_can_read_it(self):
+        subprocess.run(["fish", "--no-execute", ROOT / "completions/cachify.fish"], timeout=60, check=True)
+
+
+if __name__ == "__main__":
+    main()
