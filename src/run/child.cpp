@@ -8,8 +8,10 @@
 
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include "errors.h"
+#include "quick/handover.h"
 
 namespace cachify::run {
 namespace {
@@ -63,6 +65,7 @@ alignas(64) char g_stack[kStackSize];
 // posix_spawn itself cannot make a group the terminal's foreground one, set a death signal, or
 // fall back to /bin/sh with paths that were prepared, and resets all 64 signals one by one.
 Started start_child(const Program& program, const ChildSetup& setup, const Interrupts& interrupts) {
+  if (std::exchange(quick::handover.started, false)) return {quick::handover.pid, 0};
   Launch launch{program, setup, interrupts, setup.death_signal != 0 ? getpid() : 0};
   const pid_t pid =
       clone(child_main, g_stack + kStackSize, CLONE_VM | CLONE_VFORK | SIGCHLD, &launch);

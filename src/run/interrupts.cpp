@@ -4,8 +4,10 @@
 
 #include <cassert>
 #include <cerrno>
+#include <utility>
 
 #include "errors.h"
+#include "quick/handover.h"
 
 namespace cachify::run {
 namespace {
@@ -68,6 +70,8 @@ Interrupts::Interrupts() {
     sigaddset(&blocked, signal);
   }
   sigprocmask(SIG_BLOCK, &blocked, &given_mask_);
+  const bool quick = std::exchange(quick::handover.signals_blocked, false);
+  if (quick) take_over_given_mask();
 
   // Later only these are opened again, one by one, instead of setting the given mask as a whole:
   // the C library's SIG_SETMASK opens its own two signals (32, 33) if they were given blocked.
@@ -78,8 +82,21 @@ Interrupts::Interrupts() {
     }
   }
 
-  const struct sigaction action = handler(SIG_DFL);
-  sigaction(SIGCHLD, &action, &given_child_);
+  if (quick) {
+    // Set already; to set it again would drop the signal of a command that has ended meanwhile.
+    given_child_ = handler(quick::handover.child_was_ignored ? SIG_IGN : SIG_DFL);
+  } else {
+    const struct sigaction action = handler(SIG_DFL);
+    sigaction(SIGCHLD, &action, &given_child_);
+  }
+}
+
+// The quick start has blocked the signals already; it kept the mask from before.
+void Interrupts::take_over_given_mask() noexcept {
+  for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+    const bool given = (quick::handover.given_mask >> static_cast<unsigned>(signal - 1) & 1U) != 0;
+    if (!given) sigdelset(&given_mask_, signal);
+  }
 }
 
 Interrupts::~Interrupts() {

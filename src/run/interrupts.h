@@ -68,6 +68,7 @@ class Interrupts {
   static constexpr std::array kStops{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
   bool interrupts_us(int signal) const noexcept;
+  void take_over_given_mask() noexcept;
   void install();
   void make_wait_mask() noexcept;
   void restore_dispositions() const noexcept;

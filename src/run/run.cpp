@@ -66,6 +66,10 @@ int death_signal(const store::Lease& lease, OnLost on_lost) {
   return on_lost == OnLost::kill ? SIGKILL : SIGTERM;
 }
 
+// The uncontended path is part of every start of cachify, so it is kept to eleven system calls
+// besides the store's: rt_sigprocmask, rt_sigaction (Interrupts); signalfd4; rt_sigpending; clone;
+// ppoll, read, waitid (Supervisor); close; rt_sigtimedwait, rt_sigprocmask (~Interrupts). The child
+// makes fcntl (to keep the slot), rt_sigprocmask and execve.
 Ending run_command(const Request& request, store::Acquisition acquisition, Interrupts& interrupts) {
   const util::Duration waited = acquisition.waited;
   const Holding holding(std::move(acquisition.lease));

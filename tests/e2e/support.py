@@ -405,8 +405,19 @@ class Case(unittest.TestCase):
         shutil.rmtree(self.dir)
 
 
-def main():
-    """Runs the suite. Exit 77 (CTest: skipped) when every case had to be skipped."""
+def main(seconds=540):
+    """Runs the suite. Exit 77 (CTest: skipped) when every case had to be skipped.
+
+    After `seconds`, before CTest's own limit kills us, the case that hangs fails and is cleaned up
+    after; what is left of the suite then has a few seconds each.
+    """
+
+    def too_long(*_):
+        signal.alarm(10)
+        raise AssertionError(f"the suite takes longer than {seconds} s")
+
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(seconds)
     program = unittest.main(exit=False, verbosity=2)
     result = program.result
     if result.wasSuccessful() and result.testsRun and result.testsRun == len(result.skipped):

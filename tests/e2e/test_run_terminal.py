@@ -12,7 +12,6 @@ import signal
 import struct
 import termios
 import time
-import unittest
 
 from support import CACHIFY, PROBE, Case, alive, main, process_stat, process_state, wait_until
 
@@ -76,7 +75,10 @@ class Terminal:
             self.read()
             return re.search(pattern.encode(), self.output)
 
-        match = wait_until(found, f"{pattern!r} on the terminal: {self.output!r}", timeout)
+        try:
+            match = wait_until(found, f"{pattern!r} on the terminal", timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.output!r}") from None
         self.output = self.output[match.end():]
         return match
 
@@ -176,7 +178,6 @@ class WithoutAShell(TerminalCase):
     def test_a_hang_up_that_only_the_leader_gets_is_passed_on(self):
         terminal = Terminal(self, [CACHIFY, *POOL, "--", *self.counter()])
         pid = self.counter_pid()
-        os.close(os.dup(terminal.master))
         master, terminal.master = terminal.master, os.open("/dev/null", os.O_RDONLY)
         os.close(master)
         wait_until(lambda: "SIGHUP" in self.got(), "HUP arrived")
@@ -369,23 +370,35 @@ class InAShell(TerminalCase):
         # As editors do: the trap puts the terminal in order, and only then stops. Were cachify to
         # stop at once, the shell would take over too early.
         tidy = self.path("tidy")
-        script = (f"trap 'sleep 0.3; : >{tidy}; kill -STOP $$' TSTP; echo ready; "
-                  "while ! test -e end; do sleep 0.02; done; exit 6")
+        end = self.path("end")
+        program = f"""
+import os, signal, time
+def stop(*_):
+    time.sleep(0.3)
+    open({str(tidy)!r}, "w").close()
+    os.kill(os.getpid(), signal.SIGSTOP)
+signal.signal(signal.SIGTSTP, stop)
+print("ready", flush=True)
+while not os.path.exists({str(end)!r}):
+    time.sleep(0.02)
+raise SystemExit(6)
+"""
         for options in ((), ("-g",)):
             with self.subTest(options=options):
                 tidy.unlink(missing_ok=True)
-                self.path("end").unlink(missing_ok=True)
-                self.say(self.quoted([CACHIFY, *POOL, *options, "--", "bash", "-c", script]))
+                end.unlink(missing_ok=True)
+                self.say(self.quoted([CACHIFY, *POOL, *options, "--", "python3", "-c", program]))
                 self.terminal.expect("ready")
                 self.terminal.type("\x1a")
                 self.terminal.expect("Stopped")
                 self.assertTrue(tidy.exists())
-                self.path("end").touch()
+                self.terminal.expect("PROMPT> ")
+                end.touch()
                 self.say("fg")
                 self.terminal.expect("PROMPT> ")
-                self.terminal.expect("PROMPT> |$")
                 self.say("echo code=$?")
                 self.terminal.expect("code=6")
+                self.terminal.expect("PROMPT> ")
 
     def test_a_command_that_ignores_the_stop_key_goes_on(self):
         self.say(self.quoted([CACHIFY, *POOL, "--", "sh", "-c",
@@ -435,6 +448,7 @@ class InAShell(TerminalCase):
         self.terminal.expect("turn=1\r?\n")
         self.terminal.expect("ready")
         self.terminal.type("\x03")
+        self.terminal.expect("PROMPT> ")
         self.say("echo after")
         self.terminal.expect("\nafter")
         self.assertNotIn(b"turn=2", self.terminal.output)
@@ -443,7 +457,7 @@ class InAShell(TerminalCase):
         cachify, command = self.run_counter(signals=("INT",))
         self.terminal.type("\x1a")
         self.terminal.expect("Stopped")
-        self.say("kill %1")
+        self.say("kill %1; kill -CONT %1")  # dash sends the TERM alone
         wait_until(lambda: not alive(cachify) and not alive(command), "both have ended")
 
 

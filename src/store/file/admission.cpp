@@ -200,6 +200,20 @@ Info Admission::info(int64_t since_us) const {
   return info;
 }
 
+// From now on the kernel rings for us when we die. Locks have no bell: who waits for one always
+// waits for a certain holder's byte.
+void Admission::arm() {
+  if (claim_.kind == Kind::pool && bell_.map(state_->fd())) bell_.ring_at_death();
+}
+
+// Whether somebody may sleep on the bell, which is then to be woken after the mutex was let go.
+bool Admission::ring() {
+  Header& header = state_->table().header;
+  if (!bell_.mapped() || header.bell != kBellArmed) return false;
+  header.bell = kBellRung;
+  return true;
+}
+
 // A7, A8.
 void Admission::enqueue() {
   Table& table = state_->table();
@@ -207,6 +221,7 @@ void Admission::enqueue() {
   ticket_ = table.draw(util::realtime_us());
   queued_ = true;
   state_->pin(index_);
+  arm();
   lock_byte(state_->shard(index_), kWaitByte + ticket_);
   if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
   if (!wakes_sleepers(state_->fd())) {
@@ -296,8 +311,7 @@ Admission::Sleep Admission::choose_sleep(std::optional<uint32_t> predecessor) {
     // What happened before the watch was set is seen by another look only.
     return watch_.fresh() ? Sleep::none : Sleep::watch;
   }
-  if (!bell_.map(state_->fd())) return Sleep::poll;
-  bell_.ring_at_death();
+  if (!bell_.mapped()) return Sleep::poll;
   table.header.bell = kBellArmed;
   return Sleep::bell;
 }
@@ -376,7 +390,6 @@ void Admission::explain_when_due() {
 // D1 to D5. The entry at index_ is free, or our own waiting one.
 Outcome Admission::admit() {
   Table& table = state_->table();
-  const bool lock = claim_.kind == Kind::lock;
   const int64_t now_us = util::realtime_us();
 
   Entry entry{};
@@ -394,7 +407,7 @@ Outcome Admission::admit() {
   entry.count = slots.front().second;
 
   state_->pin(index_);
-  if (!lock && bell_.map(state_->fd())) bell_.ring_at_death();
+  arm();
   lock_byte(state_->shard(index_), kLifeByte + ticket_);
   hold_ = state_->open_hold(index_);
   lock_byte(hold_.get(), kHoldByte + ticket_);
@@ -415,10 +428,19 @@ Outcome Admission::admit() {
     counters.waited_us += waited_us;
     counters.longest_wait_us = std::max(counters.longest_wait_us, waited_us);
   }
+  // The next in line wakes when W goes. But who came before us and was overtaken by our priority
+  // may still sleep on the bell, and fit as well.
+  bool wake = false;
+  if (queued_) {
+    for (const uint32_t index : table.queue()) {
+      if (table.entries[index].ticket < ticket_ && !wake) wake = ring();
+    }
+  }
   state_->write_info(index_, info(now_us));
   state_->commit();
   state_->unlock();
   if (queued_) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
+  if (wake) bell_.wake_all();
 
   Grant grant;
   grant.id = id_of(ticket_);
@@ -435,13 +457,18 @@ Outcome Admission::admit() {
 // cleared for whoever counts the queue.
 Outcome Admission::leave(Outcome outcome) {
   Table& table = state_->table();
+  bool wake = false;
   if (queued_ && is_mine(index_)) {
     table.clear(index_);
     if (outcome == Outcome::timed_out) ++table.header.counters.timed_out;
+    // A ring that was meant for us goes to who is the head now, who may sleep on the bell already.
+    if (!table.queue().empty()) wake = ring();
     state_->commit();
   }
   state_->unlock();
   if (queued_) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
+  if (wake) bell_.wake_all();
+  bell_.forget_death();
   return outcome;
 }
 

@@ -33,6 +33,8 @@ class Admission {
   bool fits();
   uint64_t occupancy();
   bool held_above();
+  void arm();
+  bool ring();
   void enqueue();
   Outcome admit();
   Outcome leave(Outcome outcome);

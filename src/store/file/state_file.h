@@ -1,9 +1,11 @@
 #pragma once
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "run/interrupts.h"
@@ -42,6 +44,12 @@ class StateFile : public Liveness {
   Locking lock(Access access, Wait wait);
   bool reopened() const { return reopened_; }
   void unlock();
+
+  // Goes on with a control description that was opened elsewhere.
+  void adopt(util::UniqueFd control) {
+    control_ = std::move(control);
+    mode_ = O_RDWR;
+  }
 
   Table& table() { return table_; }
   // Writes what changed in the table. The mutex must be held.

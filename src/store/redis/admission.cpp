@@ -31,6 +31,7 @@ constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
 
 constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
 constexpr int kMostTries = 100;
+constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
 
 uint64_t random_number() {
   uint64_t number = 0;
@@ -68,7 +69,6 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
 }
 
 Limit Admission::limit() const {
-  constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
   return {patience_.deadline.value_or(kNever), &interrupts_};
 }
 
@@ -116,8 +116,8 @@ TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
 }
 
 std::optional<Outcome> Admission::arrive() {
-  const Limit arriving = patience_.wait ? limit() : Limit{limit().until, &interrupts_};
-  Retries retries(address_, Retries::Mode::first, arriving);
+  // Not the deadline: a caller with little patience does not call a store silent that is only slow.
+  Retries retries(address_, Retries::Mode::first, {kNever, &interrupts_});
   for (int tries = 0;; ++tries) {
     try {
       const TakeAnswer answer = take(*client_, patience_.wait, retries.limit());

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "quick/plain_call.h"
+
+namespace cachify::quick {
+
+// Blocks the signals that run::Interrupts would block and starts the command in the slot of the
+// handover, as run::start_child would. When a signal asks to stop, or when the command cannot be
+// executed, it is not started, and the full program sees why when it tries.
+void start_first_command(const PlainCall& call);
+
+}  // namespace cachify::quick

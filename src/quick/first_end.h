@@ -1,0 +1,13 @@
+#pragma once
+
+#include "quick/plain_call.h"
+
+namespace cachify::quick {
+
+// Waits for the started command. When it simply exits, the slot is given back (RELEASE of
+// store/file/PROTOCOL.md) and the process ends with the command's code. When anything else comes
+// first (a signal, a stop, a death by a signal, a state file that wants a second look) it returns,
+// with nothing consumed, and the full program takes over.
+void see_to_the_end(const PlainCall& call);
+
+}  // namespace cachify::quick

@@ -1,0 +1,7 @@
+#include "quick/handover.h"
+
+namespace cachify::quick {
+
+Handover handover;
+
+}  // namespace cachify::quick

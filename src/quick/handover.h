@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+// What the quick start (README.md in this folder) has done before main() began. Who would have
+// done a part of it takes it over from here instead: Interrupts, the file store's acquire(),
+// start_child(). Plain data: it is written before the C library is there.
+namespace cachify::quick {
+
+struct Handover {
+  bool admitted;  // a slot is held; acquire() takes over and clears this
+  bool started;   // the command runs as our child `pid`; start_child() takes over and clears this
+
+  bool signals_blocked;  // as by Interrupts' constructor, which takes over and clears this
+  bool child_was_ignored;
+  uint64_t given_mask;  // the kernel's form: bit n - 1 is signal n
+
+  int control_fd;
+  int hold_fd;
+  uint32_t index;
+  uint32_t slot;
+  uint64_t ticket;
+  uint64_t fence;
+  int pid;
+  unsigned* bell;  // mapped; pools only
+};
+
+// All zero where there is no quick start.
+extern Handover handover;
+
+}  // namespace cachify::quick

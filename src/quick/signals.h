@@ -1,0 +1,27 @@
+#pragma once
+
+#include <asm/signal.h>
+#include <asm/unistd_64.h>
+
+#include "quick/kernel.h"
+
+namespace cachify::quick {
+
+constexpr uint64_t bit(int signal) {
+  return 1ULL << static_cast<unsigned>(signal - 1);
+}
+
+// The same as in run/interrupts.cpp.
+inline constexpr uint64_t kStops = bit(SIGTERM) | bit(SIGINT) | bit(SIGHUP) | bit(SIGQUIT);
+inline constexpr uint64_t kBlocked = kStops | bit(SIGUSR1) | bit(SIGUSR2) | bit(SIGCONT) |
+                                     bit(SIGWINCH) | bit(SIGCHLD) | bit(SIGTSTP) | bit(SIGTTIN) |
+                                     bit(SIGTTOU);
+
+// Those of kBlocked that came and were not given blocked.
+inline uint64_t pending_signals(uint64_t given_mask) {
+  uint64_t pending = 0;
+  kernel(__NR_rt_sigpending, address(&pending), sizeof pending);
+  return pending & kBlocked & ~given_mask;
+}
+
+}  // namespace cachify::quick
