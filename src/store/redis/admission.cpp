@@ -31,6 +31,7 @@ constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
 
 constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
 constexpr int kMostTries = 100;
+constexpr util::Duration kLastAnswer = milliseconds(500);
 constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
 
 uint64_t random_number() {
@@ -72,24 +73,32 @@ Limit Admission::limit() const {
   return {patience_.deadline.value_or(kNever), &interrupts_};
 }
 
+// For one request of who is queued: an answer that is on its way when the patience ends counts.
+Limit Admission::request_limit() const {
+  const Limit limit = this->limit();
+  return {std::max(limit.until, util::monotonic_now() + kLastAnswer), &interrupts_};
+}
+
 Acquisition Admission::run() {
   std::optional<Outcome> outcome;
   try {
     outcome = arrive();
     while (!outcome) outcome = wait();
+    // Whoever does not answer now has perhaps not been heard of for long: that is not "full".
+    if (outcome == Outcome::timed_out) leave();
   } catch (const Interrupted&) {
     outcome = Outcome::interrupted;
   } catch (const Failure& failure) {
-    leave();
+    leave_quietly();
     give_up(address_, failure);
   } catch (...) {
-    leave();
+    leave_quietly();
     throw;
   }
   if (outcome == Outcome::admitted && interrupts_.caught()) outcome = Outcome::interrupted;
   if (outcome != Outcome::admitted) {
     lease_.reset();
-    leave();
+    leave_quietly();
   }
   Acquisition result;
   result.outcome = *outcome;
@@ -195,7 +204,7 @@ Outcome Admission::admit(const TakeAnswer& answer, std::unique_ptr<Client>& clie
 // WAIT does not undo the admission: we do, on any exception.
 void Admission::check_replicas(Client& client) {
   const Reply reply = client.command({"WAIT", std::to_string(address_.wait_replicas), "1000"},
-                                     limit().within(kCommandTimeout));
+                                     request_limit().within(kCommandTimeout));
   if (reply.number() >= address_.wait_replicas) return;
   throw StoreError("the store '" + address_.shown + "' cannot be used: only " +
                    std::to_string(reply.number()) + " of " +
@@ -205,7 +214,7 @@ void Admission::check_replicas(Client& client) {
 void Admission::settle(Client& client, const std::vector<std::string>& pending) {
   settled_ = 0;
   if (pending.empty()) return;
-  settled_ = books_.settle(client, pending, limit().within(kCommandTimeout));
+  settled_ = books_.settle(client, pending, request_limit().within(kCommandTimeout));
   if (&client == side_.get()) side_->disconnect();
 }
 
@@ -259,11 +268,11 @@ void Admission::sleep_on_list() {
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;
   if (woken->is_error()) client_->fail(*woken);
-  const TakeAnswer answer = take(*client_, false, limit());
+  const TakeAnswer answer = take(*client_, false, request_limit());
   if (follow(answer, client_)) return;
   // For nothing: whoever pushed thought that we were dead, or data was lost.
   connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
-  connection.flush(limit().within(kCommandTimeout));
+  connection.flush(request_limit().within(kCommandTimeout));
   asleep_ = true;
   settle(*side_, answer.pending);
 }
@@ -273,8 +282,8 @@ void Admission::look_around() {
   if (rank_ >= kWatchful) {
     const int64_t alive_until = util::boottime_ns() / 1000 + server_ahead_us_ + kAliveUs;
     const Reply beat = side_->command(
-        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(alive_until), id_}, limit());
-    const Reply rank = side_->command({"ZRANK", books_.keys().queue(), id_}, limit());
+        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(alive_until), id_}, request_limit());
+    const Reply rank = side_->command({"ZRANK", books_.keys().queue(), id_}, request_limit());
     if (beat.number() == 1 && rank.type == Reply::Type::integer && rank.integer >= kWatchful) {
       rank_ = rank.integer;
       side_->disconnect();
@@ -284,7 +293,7 @@ void Admission::look_around() {
       return;
     }
   }
-  const TakeAnswer answer = take(*side_, false, limit());
+  const TakeAnswer answer = take(*side_, false, request_limit());
   if (follow(answer, side_)) return;
   settle(*side_, answer.pending);
   side_->disconnect();
@@ -295,7 +304,7 @@ void Admission::queue_again() {
   Retries retries(address_, Retries::Mode::queued, limit());
   while (true) {
     try {
-      const TakeAnswer answer = take(*client_, true, limit());
+      const TakeAnswer answer = take(*client_, true, request_limit());
       if (follow(answer, client_)) return;
       asleep_ = true;
       settle(*side_, answer.pending);
@@ -313,7 +322,7 @@ void Admission::explain_when_due() {
   if (!explain_at_ || util::monotonic_now() < *explain_at_) return;
   explain_at_.reset();
   try {
-    const Situation situation = books_.look(*side_, limit());
+    const Situation situation = books_.look(*side_, request_limit());
     side_->disconnect();
     const auto me = std::find_if(situation.waiters.begin(), situation.waiters.end(),
                                  [this](const WaiterInfo& w) { return w.id == id_; });
@@ -323,13 +332,18 @@ void Admission::explain_when_due() {
   }
 }
 
-// Best effort: what stays ends with its lease, or when it is not heard of.
-void Admission::leave() noexcept {
+// What stays ends with its lease, or when it is not heard of.
+void Admission::leave() {
   if (!in_doubt_) return;
+  in_doubt_ = false;
+  // No signals: the one that asks us to stop has come already.
+  const Limit brief{util::monotonic_now() + kLastAnswer, nullptr};
+  settle(*side_, books_.free(*side_, id_, brief));
+}
+
+void Admission::leave_quietly() noexcept {
   try {
-    // No signals: the one that asks us to stop has come already.
-    const Limit brief{util::monotonic_now() + std::chrono::milliseconds(500), nullptr};
-    settle(*side_, books_.free(*side_, id_, brief));
+    leave();
   } catch (...) {
   }
 }

@@ -26,6 +26,7 @@ class Admission {
 
  private:
   Limit limit() const;
+  Limit request_limit() const;
   std::optional<Outcome> arrive();
   // One sleep and what follows from its end.
   std::optional<Outcome> wait();
@@ -43,7 +44,8 @@ class Admission {
   void settle(Client& client, const std::vector<std::string>& pending);
   void schedule_look(const TakeAnswer& answer);
   void explain_when_due();
-  void leave() noexcept;
+  void leave();
+  void leave_quietly() noexcept;
 
   const Address& address_;
   const Books& books_;
