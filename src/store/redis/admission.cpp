@@ -116,7 +116,7 @@ TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
   cap_ = answer.cap;
   in_doubt_ = answer.kind == TakeAnswer::Kind::ok || answer.kind == TakeAnswer::Kind::wait;
   if (answer.kind == TakeAnswer::Kind::wait) {
-    place_ = answer.place;
+    place_ = {answer.order, answer.epoch};
     rank_ = answer.rank;
     server_ahead_us_ = answer.server_now_us - util::boottime_ns() / 1000;
     schedule_look(answer);
@@ -282,7 +282,8 @@ void Admission::look_around() {
   if (rank_ >= kWatchful) {
     const int64_t alive_until = util::boottime_ns() / 1000 + server_ahead_us_ + kAliveUs;
     const Reply beat = side_->command(
-        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(alive_until), id_}, request_limit());
+        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(alive_until), id_},
+        request_limit());
     const Reply rank = side_->command({"ZRANK", books_.keys().queue(), id_}, request_limit());
     if (beat.number() == 1 && rank.type == Reply::Type::integer && rank.integer >= kWatchful) {
       rank_ = rank.integer;

@@ -61,7 +61,7 @@ class Admission {
   bool asleep_ = false;             // BLPOP has been sent and not been answered
 
   bool in_doubt_ = false;  // something of ours may be in the books
-  std::string place_;      // empty: never queued
+  Place place_;
   int64_t rank_ = 0;
   int64_t server_ahead_us_ = 0;  // of our CLOCK_BOOTTIME
   util::MonotonicTime next_look_;

@@ -70,11 +70,12 @@ TakeAnswer take_answer(const Reply& reply) {
     answer.epoch = parts.at(3).string();
     answer.record = parts.at(4).string();
   } else if (answer.kind == TakeAnswer::Kind::wait) {
-    answer.place = parts.at(0).string();
+    answer.order = parts.at(0).string();
     answer.rank = parts.at(1).number();
     if (parts.at(2).number() >= 0) answer.first_end = microseconds(parts.at(2).number());
     answer.cap = parts.at(3).number();
     answer.server_now_us = parts.at(4).number();
+    answer.epoch = parts.at(5).string();
   } else {
     answer.cap = parts.at(0).number();
   }
@@ -86,7 +87,7 @@ TakeAnswer take_answer(const Reply& reply) {
 }  // namespace
 
 TakeAnswer Books::take(Client& client, const Claim& claim, const std::string& id,
-                       const std::string& place, util::Duration lease, bool wait, bool listen,
+                       const Place& place, util::Duration lease, bool wait, bool listen,
                        const Limit& limit) const {
   std::string shed_slots = "-1";
   std::string shed_percent = "-1";
@@ -102,7 +103,8 @@ TakeAnswer Books::take(Client& client, const Claim& claim, const std::string& id
   const std::vector<std::string> arguments = {
       kind_text(kind_),
       id,
-      place.empty() ? "0" : place,
+      place.epoch,
+      place.order.empty() ? "0" : place.order,
       wait ? "1" : "0",
       listen ? "1" : "0",
       microseconds_text(lease),

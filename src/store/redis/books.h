@@ -18,20 +18,26 @@ struct LockHolder {
   uint64_t pid_namespace = 0;
 };
 
+// Where we stand in the queue, as the books said when we joined it; empty before.
+struct Place {
+  std::string order;
+  std::string epoch;
+};
+
 // What take says.
 struct TakeAnswer {
   enum class Kind { ok, wait, full, queue_full, shed, closed, no_cap, too_heavy };
   Kind kind = Kind::full;
   int64_t cap = 0;
+  std::string epoch;  // ok, wait
   // ok
   uint64_t fence = 0;
   int64_t slot = 0;
-  std::string epoch;
   std::string record;
   // wait
-  std::string place;
+  std::string order;
   int64_t rank = 0;
-  std::optional<util::Duration> first_end;  // from now until the first lease ends
+  std::optional<util::Duration> first_end;  // from now until there may be room unannounced
   int64_t server_now_us = 0;
 
   std::vector<std::string> pending;
@@ -53,11 +59,10 @@ class Books {
 
   const Keys& keys() const noexcept { return keys_; }
 
-  // `place` is empty on arrival. With `listen`, BLPOP on the caller's list is sent right behind; it
+  // With `listen`, BLPOP on the caller's list is sent right behind; it
   // blocks when the answer is `wait`, its answer has come already after all others.
-  TakeAnswer take(Client& client, const Claim& claim, const std::string& id,
-                  const std::string& place, util::Duration lease, bool wait, bool listen,
-                  const Limit& limit) const;
+  TakeAnswer take(Client& client, const Claim& claim, const std::string& id, const Place& place,
+                  util::Duration lease, bool wait, bool listen, const Limit& limit) const;
   void send_keep(Client& client, const std::string& id, const std::string& epoch,
                  util::Duration lease, const std::string& record, const Limit& limit) const;
   static KeepAnswer keep_answer(const Reply& reply);

@@ -150,7 +150,11 @@ std::optional<Reply> ReplyReader::next() {
     if (reader_->err == REDIS_ERR_OOM) senseless("it is too long");
     senseless(reader_->errstr);
   }
-  if (object == nullptr) return std::nullopt;
+  if (object == nullptr) {
+    // One item that is not whole yet; hiredis looks for its end from its start each time.
+    if (reader_->len - reader_->pos > kLongestText + 1024) senseless("it is too long");
+    return std::nullopt;
+  }
   const std::unique_ptr<Reply> reply(static_cast<Reply*>(object));
   elements_left_ = kMostElements;
   unused_ = reader_->len - reader_->pos;

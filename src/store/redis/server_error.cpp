@@ -59,7 +59,8 @@ Failure::Kind kind_of(std::string_view error) noexcept {
     if (begins_with_word(error, row.code) || begins_with_word(inner, row.code)) return row.kind;
   }
   if (error.find("can't run this command") != std::string_view::npos ||
-      error.find("ERR AUTH") == 0 || error.find("invalid password") != std::string_view::npos) {
+      error.find("NOPERM") != std::string_view::npos || error.find("ERR AUTH") == 0 ||
+      error.find("invalid password") != std::string_view::npos) {
     return Failure::Kind::denied;
   }
   return Failure::Kind::senseless;
@@ -84,6 +85,10 @@ std::optional<Redirection> redirection(const Reply& reply, const Endpoint& from)
 }
 
 void throw_failure(const Reply& error, const Endpoint& from) {
+  // What a long command is answered without a password.
+  if (error.text.find("Protocol error: unauthenticated") != std::string::npos) {
+    throw Failure(Failure::Kind::denied, from.text() + ": NOAUTH Authentication required.");
+  }
   throw Failure(kind_of(error.text), from.text() + ": " + error.text);
 }
 

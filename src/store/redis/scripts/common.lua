@@ -2,14 +2,27 @@
 --   h ZSET  holder -> end of its lease          q ZSET  waiter -> its place (lowest first)
 --   p ZSET  holder that has not confirmed yet   a ZSET  waiter -> until when it counts as alive
 --   i HASH  id -> record (below)                b bitmap of the slots in use
---   m HASH  epoch, fence, tick, span, max, closed, writer
+--   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer
 --   g:<id> LIST  wakes the waiter; carries no truth, `h` does
 -- Times are microseconds of the server's clock. A record is one line of text:
 --   fence since hard-end slots weight shared max expiry who
 -- Nothing is written before everything was checked.
 local H, Q, A, P, I, M, B = unpack(KEYS)
 local base = string.sub(H, 1, -2)
-local call = redis.call
+
+-- Redis does not name the right that a script lacks. What failed had no effect: asked again, it
+-- fails with the server's own words.
+local function call(command, ...)
+  local answer = redis.pcall(command, ...)
+  if type(answer) == 'table' and answer.err then
+    if string.find(answer.err, "can't run this command", 1, true) then
+      error("NOPERM this user has no permissions to run the '" .. string.lower(command) ..
+            "' command in a script")
+    end
+    redis.call(command, ...)
+  end
+  return answer
+end
 local LOCK = ARGV[1] == 'lock'
 
 local PICKUP = 5e6     -- how long a grant waits to be confirmed
@@ -22,7 +35,8 @@ local now = time[1] * 1e6 + time[2]
 
 local function int(x) return string.format('%.0f', x) end
 
-local meta = call('HMGET', M, 'epoch', 'fence', 'tick', 'span', 'max', 'closed', 'writer')
+local meta = call('HMGET', M, 'epoch', 'fence', 'tick', 'span', 'max', 'closed', 'writer',
+                  'hold')
 local epoch = meta[1]
 local fence = tonumber(meta[2] or 0)
 local tick = tonumber(meta[3] or 0)
@@ -30,12 +44,13 @@ local span = tonumber(meta[4] or 0)
 local stored = meta[5] and tonumber(meta[5])
 local closed = meta[6] == '1'
 local writer = tonumber(meta[7] or 0)
+local hold = tonumber(meta[8] or 0)
 
 -- A pool's own settings stay; all else goes when nobody has used it for long enough.
 local function save_meta()
   epoch = epoch or int(now)
   call('HSET', M, 'epoch', epoch, 'fence', int(fence), 'tick', int(tick), 'span', int(span),
-       'writer', int(writer))
+       'writer', int(writer), 'hold', int(hold))
   if not stored and not closed then
     call('PEXPIRE', M, int((math.max(span, ALIVE) + SPARE) / 1000))
   end
@@ -127,11 +142,18 @@ local function writer_holds()
 end
 
 local function fits(r)
+  if now < hold then return false end
   if LOCK then
     if r.shared then return not writer_holds() end
     return call('ZCARD', H) == 0
   end
   return call('BITCOUNT', B) + r.weight <= cap_of(r)
+end
+
+-- Somebody knows more than the books: data was lost. Nobody is let in until all who hold a slot
+-- must have noticed, too, and have added themselves again.
+local function lost_since(when, lease)
+  hold = math.max(hold, when + 0.4 * math.max(span, lease) + 1e6)
 end
 
 -- r becomes a holder until `lease_end`, or until its own hard end.

@@ -42,6 +42,12 @@ local function add_again()
 end
 
 if epoch ~= known or fence < me.fence then
+  local since = now
+  if epoch ~= known then
+    epoch = epoch or int(now)
+    since = tonumber(epoch)
+  end
+  lost_since(since, lease)
   fence = math.max(fence, me.fence)
   if LOCK and not me.shared then writer = math.max(writer, me.fence) end
   add_again()

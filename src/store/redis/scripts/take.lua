@@ -1,10 +1,10 @@
--- take: kind id place wait follow lease priority weight shared max expiry shed-slots shed-percent
+-- take: kind id known place wait follow lease priority weight shared max expiry shed-slots shed-percent
 --       queue-max who
 -- Admits the caller, or queues it (wait = 1), or says why not. Safe to repeat with the same id:
 -- who holds already is confirmed, who waits already goes on waiting. `place` is 0 on arrival, later
--- what WAIT answered, so that a place survives the loss of all data.
+-- what WAIT answered, so that a place survives the loss of all data, with the epoch it answered.
 -- follow = 1: a BLPOP of ours comes right behind; every answer but WAIT ends it.
-local _, id, place, wait, follow, lease, priority, weight, shared, max, expiry, shed_slots,
+local _, id, known, place, wait, follow, lease, priority, weight, shared, max, expiry, shed_slots,
   shed_percent, queue_max, who = unpack(ARGV)
 place, lease, priority = tonumber(place), tonumber(lease), tonumber(priority)
 shed_slots, shed_percent = tonumber(shed_slots), tonumber(shed_percent)
@@ -49,11 +49,16 @@ local function waiting()
   call('ZADD', A, int(now + ALIVE), id)
   save_meta()
   touch(Q, A, H, I, B)
-  local first = call('ZRANGE', H, 0, 0, 'WITHSCORES')[2]
-  return {'WAIT', {int(place), call('ZRANK', Q, id), first and tonumber(first) - now or -1,
-                   cap_of(me), now}, pending(id), endless_holders()}
+  local first = tonumber(call('ZRANGE', H, 0, 0, 'WITHSCORES')[2] or -1)
+  if hold > now and (first < 0 or hold < first) then first = hold end
+  return {'WAIT', {int(place), call('ZRANK', Q, id), first >= 0 and first - now or -1,
+                   cap_of(me), now, epoch}, pending(id), endless_holders()}
 end
 
+if known ~= '' and epoch ~= known then
+  epoch = epoch or int(now)
+  lost_since(tonumber(epoch), lease)
+end
 local purged = purge()
 if call('ZSCORE', H, id) then return admitted() end
 local queued = call('ZSCORE', Q, id)
