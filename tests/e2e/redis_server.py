@@ -86,13 +86,14 @@ class Connection:
 class Server:
     """One redis-server in a folder of its own. `options` as on its command line."""
 
-    def __init__(self, *options, directory=None, tcp=True, port=None, program=SERVER, config=None):
+    def __init__(self, *options, directory=None, tcp=True, port=None, program=SERVER, config=None,
+                 before=()):
         self.own_directory = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix="cachify-redis-"))
         self.directory.mkdir(exist_ok=True)
         self.socket = str(self.directory / "redis.sock")
         self.port = port or (free_port() if tcp else 0)
-        self.argv = [program]
+        self.argv = [*before, program]
         if config:
             self.argv.append(str(config))
         self.argv += ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
