@@ -189,7 +189,8 @@ void Supervisor::look_at_command() noexcept {
 void Supervisor::look_at_lease() {
   const store::Lease::State state = lease_.tick();
   if (state == store::Lease::State::held) return;
-  lease_watched_ = false;
+  // A command that goes on all the same may get its lease back when the store does.
+  lease_watched_ = state == store::Lease::State::lost && request_.on_lost == OnLost::warn;
   look_at_command();  // tick() may have taken a while
   if (ending_) return;
   const std::string& key = request_.claim.key;

@@ -4,6 +4,7 @@
 
 #include "errors.h"
 #include "store/file/file_store.h"
+#include "store/redis/redis_store.h"
 
 namespace cachify::store {
 
@@ -16,6 +17,11 @@ struct Scheme {
 
 constexpr Scheme kSchemes[] = {
     {"file", open_file_store},
+    {"redis", open_redis_store},
+    {"rediss", open_redis_store},
+    {"redis+unix", open_redis_store},
+    {"redis+sentinel", open_redis_store},
+    {"redis+cluster", open_redis_store},
 };
 
 std::string known_schemes() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "store/store.h"
@@ -9,8 +10,9 @@ namespace cachify::store {
 
 // What opening a store needs besides its URL.
 struct OpenOptions {
-  std::string url;     // "file:", "file:DIR", ...
-  std::string prefix;  // stands before every key
+  std::string url;                            // "file:", "file:DIR", ...
+  std::string prefix;                         // stands before every key
+  std::optional<std::string> redis_password;  // where the URL has none; never printed
 };
 
 // Opens the store that the URL's scheme names: one table of schemes in registry.cpp; a row there is

@@ -106,6 +106,8 @@ class Lease {
   virtual std::optional<int64_t> next_tick() const noexcept { return std::nullopt; }
   virtual int tick_fd() const noexcept { return -1; }
   enum class State { held, lost, taken };  // lost: ran out; taken: somebody took it away
+  // `lost` and `taken` are told once. After `lost` it may be called on, as long as next_tick() or
+  // tick_fd() ask for it: the lease tries to come back.
   // Blocks no longer than the store's command time-out. Never throws: what it cannot do now it
   // tries again, and reports `lost` in time for --on-lost to act before others can be admitted.
   virtual State tick() noexcept { return State::held; }

@@ -28,6 +28,8 @@ import time
 import unittest
 from pathlib import Path
 
+from redis_server import RedisStore
+
 CACHIFY = os.environ.get("CACHIFY_BIN", "")
 PROBE = os.environ.get("CACHIFY_PROBE", "")
 JOB = os.environ.get("CACHIFY_JOB", "")  # tests/tools/job.cpp
@@ -58,13 +60,18 @@ class FileStore:
         self.url = f"file:{self.directory}"
         self.environment = {"CACHIFY_STORE": self.url}
 
+    @staticmethod
+    def is_waiting(pid):
+        """Whether this cachify, a caller of a full key, is queued."""
+        return is_waiting(pid)
+
     def stop(self):
         """Ends what the constructor started."""
 
 
 # Every store there is. A new one adds a class like FileStore and its row here; each suite under
 # @on_every_store is then run on it too.
-STORES = [FileStore]
+STORES = [FileStore, RedisStore]
 
 
 def on_every_store(case):
@@ -325,7 +332,7 @@ class Case(unittest.TestCase):
             def queued(process=process):
                 if process.poll() is not None:
                     self.fail(f"ended with {process.returncode} instead of waiting")
-                return is_waiting(process.pid)
+                return self.store.is_waiting(process.pid)
 
             wait_until(queued, f"{process.args} waits", timeout)
 

@@ -172,7 +172,7 @@ class Values(UsageCase):
         self.assertEqual(self.cachify(*held, "p" * 129).returncode, 64)
 
     def test_a_password_in_a_url_is_not_shown(self):
-        for url in ("redis://user:geheim@host/0", "geheim", "x y:geheim", "GEHEIM:geheim"):
+        for url in ("redis://user:geheim@host/x", "geheim", "x y:geheim", "GEHEIM:geheim"):
             done = self.refused("--store", url, *POOL, *TOUCH)
             self.assertNotIn("geheim", done.stderr.lower())
 

@@ -74,11 +74,11 @@ TEST_CASE("a lease is renewed as long as the command runs") {
   CHECK(done.output.empty());
 }
 
-TEST_CASE("lost with warn: told once, not renewed any more, and the code is the command's") {
+TEST_CASE("lost with warn: told once, tried on, and the code is the command's") {
   FakeStore store = ticking({Lease::State::held, Lease::State::lost});
   const auto done = in_child([&] {
     const int code = run::run(store, shell("sleep 0.3; exit 4", OnLost::warn)).code;
-    return store.lease.ticked == 2 && store.lease.released == 1 ? code : 1;
+    return store.lease.ticked > 2 && store.lease.released == 1 ? code : 1;
   });
   CHECK(done.code() == 4);
   CHECK(done.output == "cachify: jobs: the lease was lost; the command goes on without it\n");

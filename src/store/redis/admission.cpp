@@ -1,0 +1,352 @@
+#include "store/redis/admission.h"
+
+#include <poll.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <limits>
+
+#include "errors.h"
+#include "store/redis/failure.h"
+#include "store/redis/lease.h"
+#include "store/redis/retries.h"
+#include "store/redis/server_error.h"
+#include "util/process.h"
+
+namespace cachify::store::redis {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// The first few in the queue look themselves whether a lease has run out, as nobody else tells
+// them. Those behind only say that they are alive, and ask how far they have come.
+constexpr int64_t kWatchful = 4;
+constexpr util::Duration kWatchfulLook = seconds(5);
+constexpr util::Duration kHeartbeat = seconds(60);
+constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
+
+constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
+constexpr int kMostTries = 100;
+constexpr util::Duration kLastAnswer = milliseconds(500);
+constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
+
+uint64_t random_number() {
+  uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != static_cast<ssize_t>(sizeof number)) {
+    throw OsError("cannot get random bytes", errno);
+  }
+  return number;
+}
+
+std::string random_id() {
+  std::string id;
+  uint64_t number = random_number();
+  for (int i = 0; i < 16; ++i, number >>= 4U) id += "0123456789abcdef"[number & 15U];
+  return id;
+}
+
+}  // namespace
+
+Admission::Admission(const Address& address, const Books& books, const Claim& claim,
+                     const Patience& patience, run::Interrupts& interrupts, WaitObserver& observer)
+    : address_(address),
+      books_(books),
+      claim_(claim),
+      patience_(patience),
+      interrupts_(interrupts),
+      observer_(observer),
+      id_(random_id()),
+      started_(util::monotonic_now()),
+      client_(std::make_unique<Client>(address)),
+      side_(std::make_unique<Client>(address)) {
+  if (claim.weight > kHeaviest) {
+    throw UsageError("--weight can be at most " + std::to_string(kHeaviest) + " on Redis");
+  }
+  client_->undo_with(kFree, books_.keys(), books_.free_arguments(id_));
+}
+
+Limit Admission::limit() const {
+  return {patience_.deadline.value_or(kNever), &interrupts_};
+}
+
+// For one request of who is queued: an answer that is on its way when the patience ends counts.
+Limit Admission::request_limit() const {
+  const Limit limit = this->limit();
+  return {std::max(limit.until, util::monotonic_now() + kLastAnswer), &interrupts_};
+}
+
+Acquisition Admission::run() {
+  std::optional<Outcome> outcome;
+  try {
+    outcome = arrive();
+    while (!outcome) outcome = wait();
+    // Whoever does not answer now has perhaps not been heard of for long: that is not "full".
+    if (outcome == Outcome::timed_out) leave();
+  } catch (const Interrupted&) {
+    outcome = Outcome::interrupted;
+  } catch (const Failure& failure) {
+    leave_quietly();
+    give_up(address_, failure);
+  } catch (...) {
+    leave_quietly();
+    throw;
+  }
+  if (outcome == Outcome::admitted && interrupts_.caught()) outcome = Outcome::interrupted;
+  if (outcome != Outcome::admitted) {
+    lease_.reset();
+    leave_quietly();
+  }
+  Acquisition result;
+  result.outcome = *outcome;
+  result.max = cap_;
+  result.lease = std::move(lease_);
+  result.waited = util::monotonic_now() - started_;
+  return result;
+}
+
+TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
+  in_doubt_ = true;
+  asked_at_ns_ = util::boottime_ns();
+  const TakeAnswer answer =
+      books_.take(client, claim_, id_, place_, address_.lease, patience_.wait, listen, limit);
+  cap_ = answer.cap;
+  in_doubt_ = answer.kind == TakeAnswer::Kind::ok || answer.kind == TakeAnswer::Kind::wait;
+  if (answer.kind == TakeAnswer::Kind::wait) {
+    place_ = {answer.order, answer.epoch};
+    rank_ = answer.rank;
+    server_ahead_us_ = answer.server_now_us - util::boottime_ns() / 1000;
+    schedule_look(answer);
+  }
+  return answer;
+}
+
+std::optional<Outcome> Admission::arrive() {
+  // Not the deadline: a caller with little patience does not call a store silent that is only slow.
+  Retries retries(address_, Retries::Mode::first, {kNever, &interrupts_});
+  for (int tries = 0;; ++tries) {
+    try {
+      const TakeAnswer answer = take(*client_, patience_.wait, retries.limit());
+      asleep_ = answer.kind == TakeAnswer::Kind::wait;
+      settle(asleep_ ? *side_ : *client_, answer.pending);
+      // What was given to the dead is perhaps there for us.
+      if (answer.kind == TakeAnswer::Kind::full && settled_ > 0 && tries < kMostTries) continue;
+      const bool queued = asleep_;
+      auto outcome = follow(answer, client_);
+      if (queued && !outcome) {
+        if (held_above(answer)) return Outcome::held_above;
+        if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
+      }
+      return outcome;
+    } catch (const Failure& failure) {
+      retries.after(failure);
+    }
+  }
+}
+
+std::optional<Outcome> Admission::follow(const TakeAnswer& answer,
+                                         std::unique_ptr<Client>& client) {
+  using Kind = TakeAnswer::Kind;
+  switch (answer.kind) {
+    case Kind::ok:
+      return admit(answer, client);
+    case Kind::wait:
+      return std::nullopt;
+    case Kind::full:
+      return held_above(answer) ? Outcome::held_above : Outcome::full;
+    case Kind::queue_full:
+      return held_above(answer) ? Outcome::held_above : Outcome::queue_full;
+    case Kind::shed:
+      return Outcome::shed;
+    case Kind::closed:
+      return Outcome::closed;
+    case Kind::no_cap:
+      throw UsageError("--max is needed: the pool '" + claim_.key + "' has no stored cap");
+    case Kind::too_heavy:
+      break;
+  }
+  throw UsageError("--weight " + std::to_string(claim_.weight) + " is more than the " +
+                   std::to_string(answer.cap) + " slots of '" + claim_.key + "'");
+}
+
+// Whether an ancestor of this process holds the lock without an end.
+bool Admission::held_above(const TakeAnswer& answer) const {
+  if (claim_.kind != Kind::lock || answer.holders.empty()) return false;
+  const char* inherited_id = std::getenv("CACHIFY_ID");
+  std::vector<pid_t> above;
+  const uint64_t here = util::pid_namespace();
+  for (const LockHolder& holder : answer.holders) {
+    if (claim_.shared && holder.shared) continue;
+    if (inherited_id != nullptr && holder.id == inherited_id) return true;
+    if (holder.pid_namespace != here || holder.who.host != claim_.who.host) continue;
+    if (above.empty()) above = util::ancestors();
+    if (std::find(above.begin(), above.end(), holder.who.pid) != above.end()) return true;
+  }
+  return false;
+}
+
+Outcome Admission::admit(const TakeAnswer& answer, std::unique_ptr<Client>& client) {
+  client->forget_undo();
+  if (address_.wait_replicas > 0) check_replicas(*client);
+  Grant grant;
+  grant.id = id_;
+  grant.fence = answer.fence;
+  grant.slot = answer.slot;
+  grant.max = answer.cap;
+  lease_ = std::make_unique<RedisLease>(address_, books_, std::move(client), claim_, grant,
+                                        answer.epoch, answer.record, asked_at_ns_);
+  return Outcome::admitted;
+}
+
+// WAIT does not undo the admission: we do, on any exception.
+void Admission::check_replicas(Client& client) {
+  const Reply reply = client.command({"WAIT", std::to_string(address_.wait_replicas), "1000"},
+                                     request_limit().within(kCommandTimeout));
+  if (reply.number() >= address_.wait_replicas) return;
+  throw StoreError("the store '" + address_.shown + "' cannot be used: only " +
+                   std::to_string(reply.number()) + " of " +
+                   std::to_string(address_.wait_replicas) + " replicas have the slot");
+}
+
+void Admission::settle(Client& client, const std::vector<std::string>& pending) {
+  settled_ = 0;
+  if (pending.empty()) return;
+  settled_ = books_.settle(client, pending, request_limit().within(kCommandTimeout));
+  if (&client == side_.get()) side_->disconnect();
+}
+
+void Admission::schedule_look(const TakeAnswer& answer) {
+  const util::MonotonicTime now = util::monotonic_now();
+  util::Duration look = kHeartbeat;
+  if (answer.rank < kWatchful) {
+    look = kWatchfulLook;
+    // A moment later, so that the server's clock agrees.
+    if (answer.first_end)
+      look = std::min<util::Duration>(look, *answer.first_end + milliseconds(2));
+  }
+  // Not all at the same time.
+  if (look == kWatchfulLook || look == kHeartbeat) {
+    look = look / 100 * static_cast<int64_t>(90 + random_number() % 20);
+  }
+  next_look_ = now + look;
+}
+
+std::optional<Outcome> Admission::wait() {
+  explain_when_due();
+  if (!asleep_) {
+    queue_again();
+    if (lease_) return Outcome::admitted;
+    if (!asleep_) return Outcome::dismissed;
+  }
+  try {
+    sleep_on_list();
+    if (lease_) return Outcome::admitted;
+    const util::MonotonicTime now = util::monotonic_now();
+    if (patience_.deadline && now >= *patience_.deadline) return Outcome::timed_out;
+    if (now >= next_look_) look_around();
+    if (lease_) return Outcome::admitted;
+  } catch (const Failure& failure) {
+    if (failure.is_final()) throw;
+    observer_.note(std::string("the store does not answer; trying again: ") + failure.what());
+    client_->disconnect();
+    side_->disconnect();
+    asleep_ = false;
+  }
+  return std::nullopt;
+}
+
+// Until woken, or until there is something to do.
+void Admission::sleep_on_list() {
+  util::MonotonicTime until = std::min(limit().until, next_look_);
+  if (explain_at_) until = std::min(until, *explain_at_);
+  Connection& connection = *client_->connection();
+  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_})) return;
+  const std::optional<Reply> woken = connection.try_receive();
+  if (!woken) return;  // not all of it is there yet
+  asleep_ = false;
+  if (woken->is_error()) client_->fail(*woken);
+  const TakeAnswer answer = take(*client_, false, request_limit());
+  if (follow(answer, client_)) return;
+  // For nothing: whoever pushed thought that we were dead, or data was lost.
+  connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
+  connection.flush(request_limit().within(kCommandTimeout));
+  asleep_ = true;
+  settle(*side_, answer.pending);
+}
+
+// The heartbeat, while client_ goes on sleeping.
+void Admission::look_around() {
+  if (rank_ >= kWatchful) {
+    const int64_t alive_until = util::boottime_ns() / 1000 + server_ahead_us_ + kAliveUs;
+    const Reply beat = side_->command(
+        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(alive_until), id_},
+        request_limit());
+    const Reply rank = side_->command({"ZRANK", books_.keys().queue(), id_}, request_limit());
+    if (beat.number() == 1 && rank.type == Reply::Type::integer && rank.integer >= kWatchful) {
+      rank_ = rank.integer;
+      side_->disconnect();
+      TakeAnswer same;
+      same.rank = rank_;
+      schedule_look(same);
+      return;
+    }
+  }
+  const TakeAnswer answer = take(*side_, false, request_limit());
+  if (follow(answer, side_)) return;
+  settle(*side_, answer.pending);
+  side_->disconnect();
+}
+
+// After an outage: the old place, on a new connection, as long as it takes.
+void Admission::queue_again() {
+  Retries retries(address_, Retries::Mode::queued, limit());
+  while (true) {
+    try {
+      const TakeAnswer answer = take(*client_, true, request_limit());
+      if (follow(answer, client_)) return;
+      asleep_ = true;
+      settle(*side_, answer.pending);
+      return;
+    } catch (const Failure& failure) {
+      client_->disconnect();
+      side_->disconnect();
+      asleep_ = false;
+      retries.after(failure);
+    }
+  }
+}
+
+void Admission::explain_when_due() {
+  if (!explain_at_ || util::monotonic_now() < *explain_at_) return;
+  explain_at_.reset();
+  try {
+    const Situation situation = books_.look(*side_, request_limit());
+    side_->disconnect();
+    const auto me = std::find_if(situation.waiters.begin(), situation.waiters.end(),
+                                 [this](const WaiterInfo& w) { return w.id == id_; });
+    observer_.waiting(situation, me == situation.waiters.end() ? 0 : me->position);
+  } catch (const Failure&) {
+    // Only words; what is wrong shows where it matters.
+  }
+}
+
+// What stays ends with its lease, or when it is not heard of.
+void Admission::leave() {
+  if (!in_doubt_) return;
+  in_doubt_ = false;
+  // No signals: the one that asks us to stop has come already.
+  const Limit brief{util::monotonic_now() + kLastAnswer, nullptr};
+  settle(*side_, books_.free(*side_, id_, brief));
+}
+
+void Admission::leave_quietly() noexcept {
+  try {
+    leave();
+  } catch (...) {
+  }
+}
+
+}  // namespace cachify::store::redis

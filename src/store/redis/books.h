@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/redis/client.h"
+#include "store/store.h"
+
+namespace cachify::store::redis {
+
+// A holder of a lock, for the question whether it is an ancestor of the caller.
+struct LockHolder {
+  std::string id;
+  bool shared = false;
+  Who who;
+  uint64_t pid_namespace = 0;
+};
+
+// Where we stand in the queue, as the books said when we joined it; empty before.
+struct Place {
+  std::string order;
+  std::string epoch;
+};
+
+// What take says.
+struct TakeAnswer {
+  enum class Kind { ok, wait, full, queue_full, shed, closed, no_cap, too_heavy };
+  Kind kind = Kind::full;
+  int64_t cap = 0;
+  std::string epoch;  // ok, wait
+  // ok
+  uint64_t fence = 0;
+  int64_t slot = 0;
+  std::string record;
+  // wait
+  std::string order;
+  int64_t rank = 0;
+  std::optional<util::Duration> first_end;  // from now until there may be room unannounced
+  int64_t server_now_us = 0;
+
+  std::vector<std::string> pending;
+  std::vector<LockHolder> holders;  // lock, not ok: those without an end
+};
+
+struct KeepAnswer {
+  enum class Kind { kept, again, lost, ended };
+  Kind kind = Kind::kept;
+  std::string epoch;
+};
+
+// The books that the server keeps for one pool or lock: the scripts (see scripts/) as calls. Each
+// is one request of the client that is given and throws what that throws.
+class Books {
+ public:
+  Books(const std::string& prefix, Kind kind, const std::string& key)
+      : keys_(prefix, kind, key), kind_(kind) {}
+
+  const Keys& keys() const noexcept { return keys_; }
+
+  // With `listen`, BLPOP on the caller's list is sent right behind; it
+  // blocks when the answer is `wait`, its answer has come already after all others.
+  TakeAnswer take(Client& client, const Claim& claim, const std::string& id, const Place& place,
+                  util::Duration lease, bool wait, bool listen, const Limit& limit) const;
+  void send_keep(Client& client, const std::string& id, const std::string& epoch,
+                 util::Duration lease, const std::string& record, const Limit& limit) const;
+  static KeepAnswer keep_answer(const Reply& reply);
+  // The grants that followed from it and that nobody has confirmed yet.
+  std::vector<std::string> free(Client& client, const std::string& id, const Limit& limit) const;
+  std::vector<std::string> free_arguments(const std::string& id) const;
+  // Takes back those of the grants that went to the dead, and those that follow. How many.
+  int64_t settle(Client& client, std::vector<std::string> pending, const Limit& limit) const;
+  int64_t size(Client& client, const Limit& limit) const;
+  Situation look(Client& client, const Limit& limit) const;
+
+ private:
+  Keys keys_;
+  Kind kind_;
+};
+
+}  // namespace cachify::store::redis

@@ -1,0 +1,102 @@
+#include "store/redis/connection.h"
+
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
+
+#include "store/redis/failure.h"
+#include "store/redis/server_error.h"
+#include "store/redis/socket.h"
+#include "util/errno_text.h"
+
+namespace cachify::store::redis {
+
+Connection::Connection(const Endpoint& endpoint, const Address& address, bool with_login,
+                       const Limit& limit)
+    : endpoint_(endpoint), socket_(connect_to(endpoint, limit)) {
+  transport_ = address.tls ? make_tls_transport(socket_.get(), address, endpoint.host)
+                           : make_plain_transport(socket_.get());
+  if (!with_login) return;
+  if (address.password) {
+    Command command{"AUTH"};
+    if (!address.user.empty()) command.push_back(address.user);
+    command.push_back(*address.password);
+    append(unsent_, command);
+    ++logins_;
+  }
+  if (address.database != 0) {
+    append(unsent_, {"SELECT", std::to_string(address.database)});
+    ++logins_;
+  }
+}
+
+void Connection::broken(const std::string& why) const {
+  throw Failure(Failure::Kind::broken, endpoint_.text() + ": " + why);
+}
+
+void Connection::flush(const Limit& limit) {
+  size_t done = 0;
+  while (done < unsent_.size()) {
+    const ssize_t size = transport_->write(unsent_.data() + done, unsent_.size() - done);
+    if (size > 0) {
+      done += static_cast<size_t>(size);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      if (!wait_for(fd(), transport_->events_for_write(), limit)) broken("no answer in time");
+    } else if (errno != EINTR) {
+      broken(util::errno_text(errno));
+    }
+  }
+  unsent_.clear();
+}
+
+// False: nothing there now.
+bool Connection::read_some() {
+  std::array<char, 16384> buffer;
+  while (true) {
+    const ssize_t size = transport_->read(buffer.data(), buffer.size());
+    if (size > 0) {
+      reader_.feed(buffer.data(), static_cast<size_t>(size));
+      return true;
+    }
+    if (size == 0) broken("it closed the connection");
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) broken(util::errno_text(errno));
+  }
+}
+
+std::optional<Reply> Connection::next_reply() {
+  while (true) {
+    std::optional<Reply> reply;
+    try {
+      reply = reader_.next();
+    } catch (const Failure& failure) {
+      throw Failure(failure.kind, endpoint_.text() + ": " + failure.what());
+    }
+    if (!reply) return std::nullopt;
+    if (logins_ > 0) {
+      --logins_;
+      if (reply->is_error()) throw_failure(*reply, endpoint_);
+      continue;
+    }
+    --awaited_;
+    return reply;
+  }
+}
+
+Reply Connection::receive(const Limit& limit) {
+  while (true) {
+    if (auto reply = next_reply()) return std::move(*reply);
+    if (read_some()) continue;
+    if (!wait_for(fd(), transport_->events_for_read(), limit)) broken("no answer in time");
+  }
+}
+
+std::optional<Reply> Connection::try_receive() {
+  while (true) {
+    if (auto reply = next_reply()) return reply;
+    if (!read_some()) return std::nullopt;
+  }
+}
+
+}  // namespace cachify::store::redis

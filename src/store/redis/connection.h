@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "store/redis/address.h"
+#include "store/redis/limit.h"
+#include "store/redis/reply.h"
+#include "store/redis/transport.h"
+#include "util/unique_fd.h"
+
+namespace cachify::store::redis {
+
+// One connection to one server. Commands may be sent before the answers to earlier ones were read;
+// answers come in that order. After any exception the connection is of no use any more.
+class Connection {
+ public:
+  // Connects. AUTH and SELECT, as the address says, go with the first command that is sent and
+  // their answers are checked with its answer: they cost no round trip. `plain_database`: stay in
+  // database 0 and say nothing about users (sentinels). Throws Failure and Interrupted.
+  Connection(const Endpoint& endpoint, const Address& address, bool with_login, const Limit& limit);
+
+  const Endpoint& endpoint() const noexcept { return endpoint_; }
+  int fd() const noexcept { return socket_.get(); }
+
+  void send(const Command& command) { append(unsent_, command), ++awaited_; }
+  // Writes what was sent. Throws Failure and Interrupted.
+  void flush(const Limit& limit);
+  // The next answer; an error is an answer, too. Throws Failure when it does not come in time, or
+  // the connection ends; Interrupted.
+  Reply receive(const Limit& limit);
+  // The next answer if it is there already.
+  std::optional<Reply> try_receive();
+  // How many answers have not been read.
+  int awaited() const noexcept { return awaited_; }
+
+ private:
+  std::optional<Reply> next_reply();
+  bool read_some();
+  [[noreturn]] void broken(const std::string& why) const;
+
+  Endpoint endpoint_;
+  util::UniqueFd socket_;
+  std::unique_ptr<Transport> transport_;
+  ReplyReader reader_;
+  std::string unsent_;
+  int logins_ = 0;   // answers to AUTH and SELECT that are still to come
+  int awaited_ = 0;  // answers to commands
+};
+
+}  // namespace cachify::store::redis

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <algorithm>
+
+#include "run/interrupts.h"
+#include "util/time.h"
+
+namespace cachify::store::redis {
+
+// How long something may take, and whether signals end it.
+struct Limit {
+  util::MonotonicTime until;
+  run::Interrupts* interrupts = nullptr;  // nullptr: signals stay blocked
+
+  Limit within(util::Duration duration) const {
+    return {std::min(until, util::monotonic_now() + duration), interrupts};
+  }
+  bool passed() const { return util::monotonic_now() >= until; }
+};
+
+// Any command's answer has to come within this.
+inline constexpr util::Duration kCommandTimeout = std::chrono::seconds(2);
+
+// poll(2) on one descriptor. False: the limit passed. Throws Interrupted.
+bool wait_for(int fd, short events, const Limit& limit);
+// Sleeps until the limit. Throws Interrupted.
+void sleep_until(const Limit& limit);
+
+}  // namespace cachify::store::redis

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "store/store.h"
+
+namespace cachify::store::redis {
+
+// The last part of a record: who it is. `pid uid pid-namespace user host command`, blanks and
+// percent signs in user and host as %20 and %25.
+std::string text_of(const Who& who, uint64_t pid_namespace);
+
+struct WhoRecord {
+  Who who;
+  uint64_t pid_namespace = 0;
+};
+WhoRecord parse_who(std::string_view text);
+
+// A whole record, as scripts/common.lua writes it. Both throw a senseless Failure.
+struct Record {
+  uint64_t fence = 0;
+  int64_t since_us = 0;
+  int64_t hard_end_us = 0;
+  int64_t slot = 0;
+  int64_t weight = 1;
+  bool shared = false;
+  WhoRecord who;
+};
+Record parse_record(std::string_view text);
+
+}  // namespace cachify::store::redis

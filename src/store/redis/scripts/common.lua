@@ -1,0 +1,211 @@
+-- Stands before every script. All scripts of one key touch only keys of one cluster slot:
+--   h ZSET  holder -> end of its lease          q ZSET  waiter -> its place (lowest first)
+--   p ZSET  holder that has not confirmed yet   a ZSET  waiter -> until when it counts as alive
+--   i HASH  id -> record (below)                b bitmap of the slots in use
+--   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer
+--   g:<id> LIST  wakes the waiter; carries no truth, `h` does
+-- Times are microseconds of the server's clock. A record is one line of text:
+--   fence since hard-end slots weight shared max expiry who
+-- Nothing is written before everything was checked.
+local H, Q, A, P, I, M, B = unpack(KEYS)
+local base = string.sub(H, 1, -2)
+
+-- Redis does not name the right that a script lacks. What failed had no effect: asked again, it
+-- fails with the server's own words.
+local function call(command, ...)
+  local answer = redis.pcall(command, ...)
+  if type(answer) == 'table' and answer.err then
+    if string.find(answer.err, "can't run this command", 1, true) then
+      error("NOPERM this user has no permissions to run the '" .. string.lower(command) ..
+            "' command in a script")
+    end
+    redis.call(command, ...)
+  end
+  return answer
+end
+local LOCK = ARGV[1] == 'lock'
+
+local PICKUP = 5e6     -- how long a grant waits to be confirmed
+local ALIVE = 150e6    -- a waiter not heard of for so long is dead
+local SPARE = 60e6     -- every key outlives the longest lease by this
+local PLACES = 2 ^ 46  -- places per priority
+
+local time = call('TIME')
+local now = time[1] * 1e6 + time[2]
+
+local function int(x) return string.format('%.0f', x) end
+
+local meta = call('HMGET', M, 'epoch', 'fence', 'tick', 'span', 'max', 'closed', 'writer',
+                  'hold')
+local epoch = meta[1]
+local fence = tonumber(meta[2] or 0)
+local tick = tonumber(meta[3] or 0)
+local span = tonumber(meta[4] or 0)
+local stored = meta[5] and tonumber(meta[5])
+local closed = meta[6] == '1'
+local writer = tonumber(meta[7] or 0)
+local hold = tonumber(meta[8] or 0)
+
+-- A pool's own settings stay; all else goes when nobody has used it for long enough.
+local function save_meta()
+  epoch = epoch or int(now)
+  call('HSET', M, 'epoch', epoch, 'fence', int(fence), 'tick', int(tick), 'span', int(span),
+       'writer', int(writer), 'hold', int(hold))
+  if not stored and not closed then
+    call('PEXPIRE', M, int((math.max(span, ALIVE) + SPARE) / 1000))
+  end
+end
+
+local function touch(...)
+  local ms = int((math.max(span, ALIVE) + SPARE) / 1000)
+  for _, key in ipairs({...}) do call('PEXPIRE', key, ms) end
+end
+
+local function parse(text)
+  local r = {}
+  r.fence, r.since, r.hard, r.slots, r.weight, r.shared, r.max, r.expiry, r.who =
+    string.match(text or '', '^(%d+) (%d+) (%d+) (%S+) (%d+) ([01]) (%d+) (%d+) (.*)$')
+  if not r.who then error('DAMAGED state in ' .. base) end
+  r.fence, r.hard = tonumber(r.fence), tonumber(r.hard)
+  r.weight, r.max, r.expiry = tonumber(r.weight), tonumber(r.max), tonumber(r.expiry)
+  r.shared = r.shared == '1'
+  return r
+end
+
+local function text_of(r)
+  return string.format('%.0f %s %.0f %s %d %d %.0f %.0f %s', r.fence, r.since, r.hard, r.slots,
+                       r.weight, r.shared and 1 or 0, r.max, r.expiry, r.who)
+end
+
+local function record(id) return parse(call('HGET', I, id)) end
+
+local function cap_of(r) return stored or r.max end
+
+local function each_slot(slots, visit)
+  for from, to in string.gmatch(slots, '(%d+)%-(%d+)') do
+    for slot = tonumber(from), tonumber(to) do visit(slot) end
+  end
+end
+
+-- The lowest free slots, as ranges: 0-2,5-5
+local function allocate(weight)
+  local ranges, first, last = {}, nil, nil
+  for _ = 1, weight do
+    local slot = call('BITPOS', B, 0)
+    call('SETBIT', B, slot, 1)
+    if first and slot == last + 1 then
+      last = slot
+    else
+      if first then ranges[#ranges + 1] = first .. '-' .. last end
+      first, last = slot, slot
+    end
+  end
+  ranges[#ranges + 1] = first .. '-' .. last
+  return table.concat(ranges, ',')
+end
+
+local function drop_holder(id)
+  local text = call('HGET', I, id)
+  call('ZREM', H, id)
+  if text then
+    each_slot(parse(text).slots, function(slot) call('SETBIT', B, slot, 0) end)
+    call('HDEL', I, id)
+  end
+  call('ZREM', P, id)
+  -- Also gets rid of slots whose record was lost.
+  if call('ZCARD', H) == 0 then call('DEL', B) end
+end
+
+local function drop_waiter(id)
+  call('ZREM', Q, id)
+  call('ZREM', A, id)
+  call('HDEL', I, id)
+end
+
+-- Drops who is past its end. Whoever calls this pumps afterwards.
+local function purge()
+  local count = 0
+  for _, id in ipairs(call('ZRANGEBYSCORE', H, '-inf', int(now), 'LIMIT', 0, 1000)) do
+    drop_holder(id)
+    count = count + 1
+  end
+  for _, id in ipairs(call('ZRANGEBYSCORE', A, '-inf', int(now), 'LIMIT', 0, 1000)) do
+    drop_waiter(id)
+    count = count + 1
+  end
+  return count
+end
+
+local function writer_holds()
+  local first = call('ZRANGE', H, 0, 0)[1]
+  return first and not record(first).shared
+end
+
+local function fits(r)
+  if now < hold then return false end
+  if LOCK then
+    if r.shared then return not writer_holds() end
+    return call('ZCARD', H) == 0
+  end
+  return call('BITCOUNT', B) + r.weight <= cap_of(r)
+end
+
+-- Somebody knows more than the books: data was lost. Nobody is let in until all who hold a slot
+-- must have noticed, too, and have added themselves again.
+local function lost_since(when, lease)
+  hold = math.max(hold, when + 0.4 * math.max(span, lease) + 1e6)
+end
+
+-- r becomes a holder until `lease_end`, or until its own hard end.
+local function admit(id, r, lease_end)
+  fence = math.max(fence + 1, now)
+  if LOCK and not r.shared then writer = fence end
+  r.fence = fence
+  r.since = int(now)
+  r.hard = r.expiry > 0 and now + r.expiry or 0
+  r.slots = allocate(r.weight)
+  if r.hard > 0 then lease_end = math.min(lease_end, r.hard) end
+  call('HSET', I, id, text_of(r))
+  call('ZADD', H, int(lease_end), id)
+end
+
+local function wake(id)
+  call('RPUSH', base .. 'g:' .. id, 1)
+  call('PEXPIRE', base .. 'g:' .. id, int(SPARE / 1000))
+end
+
+-- Gives what is free to the head of the queue, and only ever to the head.
+local function pump()
+  local granted = 0
+  while true do
+    local id = call('ZRANGE', Q, 0, 0)[1]
+    if not id then break end
+    local text = call('HGET', I, id)
+    if text then
+      local r = parse(text)
+      if not fits(r) then break end
+      wake(id)  -- first: the only one that a cluster on the move can refuse
+      call('ZREM', Q, id)
+      call('ZREM', A, id)
+      admit(id, r, now + PICKUP)
+      call('ZADD', P, int(now), id)
+      granted = granted + 1
+    else
+      drop_waiter(id)
+    end
+  end
+  if granted > 0 then
+    save_meta()
+    touch(H, I, B, P)
+  end
+  return granted
+end
+
+-- Grants that nobody has confirmed yet; the caller has to look whether they were taken up.
+local function pending(except)
+  local list = {}
+  for _, id in ipairs(call('ZRANGE', P, 0, 99)) do
+    if id ~= except then list[#list + 1] = id end
+  end
+  return list
+end

@@ -1,0 +1,18 @@
+# Makes ${redis_scripts}, a C++ source that holds the Lua scripts and their SHA1 sums.
+set(scripts_folder ${PROJECT_SOURCE_DIR}/src/store/redis/scripts)
+set(redis_script_definitions "")
+file(READ ${scripts_folder}/common.lua common)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${scripts_folder}/common.lua)
+foreach(name IN ITEMS Take Keep Free Settle Size Look)
+  string(TOLOWER ${name} file)
+  file(READ ${scripts_folder}/${file}.lua body)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${scripts_folder}/${file}.lua)
+  # Comments are for the reader of the source.
+  string(REGEX REPLACE "(^|\n)--[^\n]*" "" text "\n${common}\n${body}")
+  string(STRIP "${text}" text)
+  string(SHA1 sum "${text}")
+  string(APPEND redis_script_definitions
+    "const Script k${name}{\"${sum}\", R\"lua(${text})lua\"};\n\n")
+endforeach()
+set(redis_scripts ${PROJECT_BINARY_DIR}/generated/redis_scripts.cpp)
+configure_file(${PROJECT_SOURCE_DIR}/src/store/redis/scripts.cpp.in ${redis_scripts} @ONLY)

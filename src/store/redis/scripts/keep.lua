@@ -1,0 +1,67 @@
+-- keep: kind id epoch lease record
+-- Extends a lease. A holder that is not in the books any more is added again when the server has
+-- lost data (its command does run), or when nobody took its place meanwhile.
+local _, id, known, lease, text = unpack(ARGV)
+lease = tonumber(lease)
+local me = parse(text)
+
+-- Writes nothing most of the time, but lets the rest go on when the server is out of memory: a
+-- script that has begun to write is not stopped.
+call('DEL', base .. 'g:' .. id)
+
+if me.hard > 0 and now >= me.hard then return {'ENDED', epoch or ''} end
+local lease_end = now + lease
+if me.hard > 0 then lease_end = math.min(lease_end, me.hard) end
+
+local function hold(answer)
+  span = math.max(span, lease)
+  call('ZADD', H, int(lease_end), id)
+  call('ZREM', P, id)
+  save_meta()
+  touch(H, I, B, Q, A)
+  return {answer, epoch}
+end
+
+if call('ZSCORE', H, id) then return hold('KEPT') end
+
+local function slots_free()
+  local free = true
+  each_slot(me.slots, function(slot)
+    if call('GETBIT', B, slot) == 1 then free = false end
+  end)
+  return free
+end
+
+local function add_again()
+  if slots_free() then
+    each_slot(me.slots, function(slot) call('SETBIT', B, slot, 1) end)
+  else
+    me.slots = allocate(me.weight)
+  end
+  call('HSET', I, id, text_of(me))
+end
+
+if epoch ~= known or fence < me.fence then
+  local since = now
+  if epoch ~= known then
+    epoch = epoch or int(now)
+    since = tonumber(epoch)
+  end
+  lost_since(since, lease)
+  fence = math.max(fence, me.fence)
+  if LOCK and not me.shared then writer = math.max(writer, me.fence) end
+  add_again()
+  return hold('AGAIN')
+end
+
+local room
+if not LOCK then
+  room = slots_free() and call('BITCOUNT', B) + me.weight <= cap_of(me)
+elseif me.shared then
+  room = writer < me.fence
+else
+  room = fence == me.fence
+end
+if not room then return {'LOST', epoch} end
+add_again()
+return hold('KEPT')

@@ -1,0 +1,102 @@
+-- take: kind id known place wait follow lease priority weight shared max expiry shed-slots shed-percent
+--       queue-max who
+-- Admits the caller, or queues it (wait = 1), or says why not. Safe to repeat with the same id:
+-- who holds already is confirmed, who waits already goes on waiting. `place` is 0 on arrival, later
+-- what WAIT answered, so that a place survives the loss of all data, with the epoch it answered.
+-- follow = 1: a BLPOP of ours comes right behind; every answer but WAIT ends it.
+local _, id, known, place, wait, follow, lease, priority, weight, shared, max, expiry, shed_slots,
+  shed_percent, queue_max, who = unpack(ARGV)
+place, lease, priority = tonumber(place), tonumber(lease), tonumber(priority)
+shed_slots, shed_percent = tonumber(shed_slots), tonumber(shed_percent)
+queue_max = tonumber(queue_max)
+
+local me = {
+  fence = 0, since = int(now), hard = 0, slots = '-', weight = tonumber(weight),
+  shared = shared == '1', max = tonumber(max), expiry = tonumber(expiry), who = who,
+}
+
+-- Holders of a lock without an end: one of them may be an ancestor of the caller.
+local function endless_holders()
+  local list = {}
+  if not LOCK then return list end
+  for _, holder in ipairs(call('ZRANGE', H, 0, 63)) do
+    local r = record(holder)
+    if r.hard == 0 then list[#list + 1] = {holder, r.shared and 1 or 0, r.who} end
+  end
+  return list
+end
+
+local function refuse(kind)
+  if follow == '1' then wake(id) end
+  return {kind, {cap_of(me)}, pending(id), endless_holders()}
+end
+
+local function admitted()
+  local r = record(id)
+  local lease_end = now + lease
+  if r.hard > 0 then lease_end = math.min(lease_end, r.hard) end
+  span = math.max(span, lease)
+  call('ZADD', H, int(lease_end), id)
+  call('ZREM', P, id)
+  save_meta()
+  touch(H, I, B)
+  if follow == '1' then wake(id) end
+  local first = string.match(r.slots, '^%d+')
+  return {'OK', {r.fence, tonumber(first), cap_of(r), epoch, text_of(r)}, pending(id)}
+end
+
+local function waiting()
+  call('ZADD', A, int(now + ALIVE), id)
+  save_meta()
+  touch(Q, A, H, I, B)
+  local first = tonumber(call('ZRANGE', H, 0, 0, 'WITHSCORES')[2] or -1)
+  if hold > now and (first < 0 or hold < first) then first = hold end
+  return {'WAIT', {int(place), call('ZRANK', Q, id), first >= 0 and first - now or -1,
+                   cap_of(me), now, epoch}, pending(id), endless_holders()}
+end
+
+if known ~= '' and epoch ~= known then
+  epoch = epoch or int(now)
+  lost_since(tonumber(epoch), lease)
+end
+local purged = purge()
+if call('ZSCORE', H, id) then return admitted() end
+local queued = call('ZSCORE', Q, id)
+if queued then
+  place = tonumber(queued)
+  pump()
+  if call('ZSCORE', H, id) then return admitted() end
+  return waiting()
+end
+
+local arriving = place == 0
+if arriving then
+  if closed then return refuse('CLOSED') end
+  if cap_of(me) == 0 then return refuse('NOCAP') end
+  if not LOCK and me.weight > cap_of(me) then return refuse('WEIGHT') end
+  local limit = shed_percent >= 0 and shed_percent / 100 * cap_of(me) or shed_slots
+  if limit >= 0 and call('BITCOUNT', B) >= limit then
+    if purged > 0 then pump() end
+    return refuse('SHED')
+  end
+  tick = math.max(tick + 1, math.floor(now / 1000))
+  place = tick - priority * PLACES
+end
+
+local function my_turn()
+  local head = call('ZRANGE', Q, 0, 0, 'WITHSCORES')
+  return (not head[2] or place < tonumber(head[2])) and fits(me)
+end
+
+local turn = my_turn()
+if not turn and pump() > 0 then turn = my_turn() end
+if turn then
+  admit(id, me, now + lease)
+  if purged > 0 then pump() end
+  return admitted()
+end
+if wait ~= '1' then return refuse('FULL') end
+if arriving and queue_max >= 0 and call('ZCARD', Q) >= queue_max then return refuse('QUEUE') end
+call('ZADD', Q, int(place), id)
+call('HSET', I, id, text_of(me))
+return waiting()

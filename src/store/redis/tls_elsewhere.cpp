@@ -1,0 +1,66 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "errors.h"
+#include "store/redis/transport.h"
+#include "util/errno_text.h"
+
+namespace cachify::store::redis {
+
+namespace {
+
+// argv as the kernel has it, however much of it has been parsed already.
+std::vector<std::string> own_arguments() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::vector<std::string> arguments;
+  for (size_t from = 0; from < text.size();) {
+    const size_t end = std::min(text.find('\0', from), text.size());
+    arguments.push_back(text.substr(from, end - from));
+    from = end + 1;
+  }
+  if (arguments.empty()) throw OsError("cannot read /proc/self/cmdline", ENOENT);
+  return arguments;
+}
+
+std::string own_directory() {
+  std::vector<char> path(PATH_MAX);
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (size < 0) throw OsError("cannot read /proc/self/exe", errno);
+  const std::string text(path.data(), static_cast<size_t>(size));
+  return text.substr(0, text.rfind('/'));
+}
+
+}  // namespace
+
+void require_tls() {
+  const std::string directory = own_directory();
+  std::vector<std::string> arguments = own_arguments();
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  int error = ENOENT;
+  // Installed, and in the folder that it was built in.
+  for (const char* place : {"/../libexec/cachify/cachify-tls", "/cachify-tls"}) {
+    const std::string path = directory + place;
+    ::execv(path.c_str(), argv.data());
+    if (errno != ENOENT) error = errno;
+  }
+  throw Error(kExitUnavailable,
+              "rediss:// needs the program " + directory + "/../libexec/cachify/cachify-tls: " +
+                  (error == ENOENT ? "it is not installed (it is built where OpenSSL's headers are)"
+                                   : util::errno_text(error)));
+}
+
+std::unique_ptr<Transport> make_tls_transport(int, const Address&, const std::string&) {
+  throw Error(kExitInternal, "TLS is in another program");
+}
+
+}  // namespace cachify::store::redis
