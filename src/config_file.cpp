@@ -131,7 +131,7 @@ class File {
 
   // As the variable of the same name would have it; nullopt: of the wrong type.
   static std::optional<std::string> value_for(const SettingRow& row, const toml::node& node) {
-    if (const auto text = node.value_exact<std::string>()) {
+    if (auto text = node.value_exact<std::string>()) {
       if (text->find('\0') != std::string::npos) return std::nullopt;
       return text;
     }

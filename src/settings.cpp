@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "errors.h"
+#include "quick/handover.h"
 #include "setting_rows.h"
 #include "util/text.h"
 
@@ -92,7 +93,9 @@ Settings load_settings(const Overrides& overrides) {
   const std::string config = overrides.config.value_or(std::string(variables.config));
 
   if (config.empty()) {
-    apply_default_file(settings, profile);
+    // The quick start found none, and has acted on that; one that was made since is for later
+    // calls.
+    if (!quick::handover.admitted) apply_default_file(settings, profile);
   } else if (!apply_config_file(settings, config, profile)) {
     throw ConfigError("the configuration file " + util::quoted(config) + " does not exist");
   }

@@ -69,7 +69,7 @@ bool find_our_entry() {
 void give_back(const PlainCall& call) {
   const int fd = handover.control_fd;
   uint32_t& high_water = head.header.high_water;
-  const auto bytes = static_cast<long>(sizeof head.header + high_water * sizeof(Entry));
+  const uint32_t count = high_water;
   bool ring = false;
   if (!call.lock && head.header.bell == store::file::kBellArmed) {
     for (uint32_t i = 0; i < high_water; ++i) {
@@ -80,7 +80,7 @@ void give_back(const PlainCall& call) {
   clear(head.entries[handover.index]);
   while (high_water > 0 && head.entries[high_water - 1].state == EntryState::free) --high_water;
   ++head.header.counters.completed;
-  kernel(__NR_pwrite64, fd, address(&head), bytes, 0);
+  write_head(fd, count);
   kernel(__NR_flock, fd, kUnlock);
   set_byte(handover.hold_fd, F_UNLCK, store::file::kHoldByte + handover.ticket);
   if (ring) kernel(__NR_futex, address(handover.bell), FUTEX_WAKE, 0x7fffffff);

@@ -173,7 +173,7 @@ bool ring_at_death(int fd) {
 }  // namespace
 
 bool take_first_slot(const PlainCall& call) {
-  const Descriptor directory(open_directory(call));
+  Descriptor directory(open_directory(call));
   const char* name = file_name(call);
   if (!directory.usable() || name == nullptr) return false;
   Descriptor control(kernel(__NR_openat, directory.get(), address(name), kFlags));
@@ -196,13 +196,11 @@ bool take_first_slot(const PlainCall& call) {
       same_file.st_dev != status.st_dev) {
     return false;
   }
-  const size_t bytes = sizeof(Header) + head.header.high_water * sizeof(Entry);
   if (!call.lock && !ring_at_death(control.get())) return false;
   if (!set_byte(control.get(), F_WRLCK, layout::kLifeByte + entry.ticket) ||
       !set_byte(hold.get(), F_WRLCK, layout::kHoldByte + entry.ticket) ||
       !write_info(control.get(), call, place.index) ||
-      kernel(__NR_pwrite64, control.get(), address(&head), static_cast<long>(bytes), 0) !=
-          static_cast<long>(bytes)) {
+      !write_head(control.get(), head.header.high_water)) {
     return false;
   }
   kernel(__NR_flock, control.get(), kUnlock);
@@ -211,6 +209,7 @@ bool take_first_slot(const PlainCall& call) {
   handover.fence = entry.fence;
   handover.index = place.index;
   handover.slot = place.slot;
+  handover.directory_fd = directory.keep();
   handover.control_fd = control.keep();
   handover.hold_fd = hold.keep();
   handover.admitted = true;

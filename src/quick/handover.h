@@ -15,6 +15,7 @@ struct Handover {
   bool child_was_ignored;
   uint64_t given_mask;  // the kernel's form: bit n - 1 is signal n
 
+  int directory_fd;
   int control_fd;
   int hold_fd;
   uint32_t index;

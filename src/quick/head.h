@@ -27,7 +27,16 @@ inline bool read_head(int fd) {
   if (kernel(__NR_pread64, fd, address(&head), sizeof head, 0) != sizeof head) return false;
   const store::file::Header& header = head.header;
   return header.magic == store::file::kMagic && header.high_water <= store::file::kFirstEntries &&
-         header.stored_max == 0 && header.closed == 0;
+         header.stored_max == 0 && header.closed == 0 &&
+         header.checksum == store::file::checksum_of(header, head.entries, header.high_water);
+}
+
+// Header and `count` entries in one write, which SIGKILL cannot split.
+inline bool write_head(int fd, uint32_t count) {
+  store::file::Header& header = head.header;
+  header.checksum = store::file::checksum_of(header, head.entries, header.high_water);
+  const auto bytes = static_cast<long>(sizeof header + count * sizeof head.entries[0]);
+  return kernel(__NR_pwrite64, fd, address(&head), bytes, 0) == bytes;
 }
 
 // The mutex is held for microseconds; who finds it longer in use leaves the wait to the full

@@ -41,7 +41,7 @@ int child_main(void* argument) {
 
   if (setup.death_signal != 0) {
     prctl(PR_SET_PDEATHSIG, setup.death_signal);
-    if (getppid() != launch.parent) _exit(kExitOsError);  // died before it could matter
+    if (getppid() != launch.parent) return kExitOsError;  // died before it could matter
   }
 
   // A duplicate has no close-on-exec flag. None to be had that high: then in its own place.
@@ -51,7 +51,7 @@ int child_main(void* argument) {
 
   launch.interrupts.restore_in_child();
   launch.error = launch.program.execute();
-  _exit(kExitNotExecutable);
+  return kExitNotExecutable;  // clone ends the process with it
 }
 
 // Enough for the child's few calls and a signal frame; only touched pages are ever real.

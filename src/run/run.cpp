@@ -5,6 +5,7 @@
 
 #include "errors.h"
 #include "exit_codes.h"
+#include "quick/handover.h"
 #include "run/child.h"
 #include "run/deadline.h"
 #include "run/explain.h"
@@ -86,13 +87,16 @@ Ending run_command(const Request& request, store::Acquisition acquisition, Inter
 
   // The last moment at which a signal can keep COMMAND from starting; from here on it is blocked
   // until it is passed on to COMMAND.
-  if (const auto signal = interrupts.caught()) return stopped_by(*signal);
+  // (The quick start has looked for itself, if it has started COMMAND.)
+  const auto signal = interrupts.caught();
+  if (signal && !quick::handover.started) return stopped_by(*signal);
   const Started started = start_child(program, setup, interrupts);
   if (started.error != 0) {
     if (setup.terminal >= 0) jobs.failed_to_start();
     util::error(exec_failure_text(request.command.front(), started.error));
     return {exec_failure_code(started.error), std::nullopt};
   }
+  lease.command_started();
   const Ending ending = supervisor.watch(started.pid);
   interrupts.command_ended();
   return ending;

@@ -112,6 +112,10 @@ class Lease {
   // tries again, and reports `lost` in time for --on-lost to act before others can be admitted.
   virtual State tick() noexcept { return State::held; }
 
+  // The command runs: what can wait until then, so that its start does not, is done now. Who holds
+  // the slot without a command calls it at once: the next waiter may not be told before.
+  virtual void command_started() noexcept {}
+
   // Gives back only this slot, also when it expired and went to another; wakes who waits. The
   // command must have been reaped. Throws StoreError when the store could not be told (the slot
   // then ends by the crash rules). Must be called at most once.

@@ -84,7 +84,7 @@ void write_without_sigpipe(std::string_view line) noexcept {
   sigpending(&pending);
   const bool was_pending = sigismember(&pending, SIGPIPE) == 1;
   sigprocmask(SIG_BLOCK, &pipe_signal, &saved);
-  ssize_t written;
+  ssize_t written = 0;
   do {
     written = ::write(STDERR_FILENO, line.data(), line.size());
   } while (written < 0 && errno == EINTR);

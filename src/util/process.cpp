@@ -1,6 +1,7 @@
 #include "util/process.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,11 +11,23 @@
 
 #include "util/files.h"
 
+extern "C" char __executable_start;  // by the linker
+extern "C" char etext;
+
 namespace cachify::util {
 
 uint64_t pid_namespace() {
   struct stat status {};
   return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+void populate_program() {
+#ifdef MADV_POPULATE_READ
+  constexpr uintptr_t kPage = 4096;
+  const auto first = reinterpret_cast<uintptr_t>(&__executable_start) & ~(kPage - 1);
+  const auto last = reinterpret_cast<uintptr_t>(&etext);
+  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_READ);
+#endif
 }
 
 namespace {

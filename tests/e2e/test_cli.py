@@ -75,14 +75,14 @@ class Grammar(UsageCase):
         self.refused("-q", parts=["a command is missing"])
         self.refused("--", "touch", MARKER, parts=["a command is missing"])
         self.refused("poool", "run", *TOUCH, parts=["'poool'", "did you mean pool?"])
-        self.refused("pool", "runn", *TOUCH, parts=["'runn'", "did you mean run?"])
+        self.refused("pool", "rnu", *TOUCH, parts=["'rnu'", "did you mean run?"])
         self.refused("lock", "islocked", parts=["did you mean is-locked?"])
         self.refused("xyzzy", parts=["see cachify help"])
         self.refused("lock", "size", "-k", "x", parts=["'size'"])
         self.refused("", "run", parts=["''"])
 
     def test_an_unknown_option_is_told_with_a_near_one(self):
-        self.refused(*POOL, "--tiemout", "5", *TOUCH, parts=["'--tiemout'", "--timeout?"])
+        self.refused(*POOL, "--tiimeout", "5", *TOUCH, parts=["'--tiimeout'", "--timeout?"])
         self.refused(*POOL, "--prio", "5", *TOUCH, parts=["--priority?"])
         self.refused(*POOL, "-x", *TOUCH, parts=["'-x'"])
         self.refused("lock", "run", "-k", "x", "--max", "1", *TOUCH, parts=["'--max'"])

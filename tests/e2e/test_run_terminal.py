@@ -426,7 +426,7 @@ raise SystemExit(6)
                 self.end_counter()
                 wait_until(lambda: not alive(pid), "it has ended")
                 self.say("echo done")
-                self.terminal.expect("\ndone")
+                self.terminal.expect("(?:\n|PROMPT> )done\r")
 
     def test_a_waiting_caller_stops_and_goes_on(self):
         holder = self.hold(*POOL)
@@ -450,7 +450,7 @@ raise SystemExit(6)
         self.terminal.type("\x03")
         self.terminal.expect("PROMPT> ")
         self.say("echo after")
-        self.terminal.expect("\nafter")
+        self.terminal.expect("(?:\n|PROMPT> )after\r")
         self.assertNotIn(b"turn=2", self.terminal.output)
 
     def test_a_kill_of_the_stopped_job_ends_it(self):

@@ -179,19 +179,20 @@ TEST_CASE("what cachify tells its command is no setting of a cachify below it") 
 }
 
 TEST_CASE("a bad variable is named") {
-  for (const auto& [name, value] : {std::pair{"CACHIFY_TIMEOUT", "soon"},
-                                    {"CACHIFY_SLOT_EXP", "0"},
-                                    {"CACHIFY_EXP", "-1"},
-                                    {"CACHIFY_ON_LOST", "TERM"},
-                                    {"CACHIFY_KILL_AFTER", "none"},
-                                    {"CACHIFY_CONFLICT_EXIT_CODE", "256"},
-                                    {"CACHIFY_QUIET", "on"},
-                                    {"CACHIFY_VERBOSE", "2"}}) {
+  for (const auto& entry : {std::pair{"CACHIFY_TIMEOUT", "soon"},
+                            {"CACHIFY_SLOT_EXP", "0"},
+                            {"CACHIFY_EXP", "-1"},
+                            {"CACHIFY_ON_LOST", "TERM"},
+                            {"CACHIFY_KILL_AFTER", "none"},
+                            {"CACHIFY_CONFLICT_EXIT_CODE", "256"},
+                            {"CACHIFY_QUIET", "on"},
+                            {"CACHIFY_VERBOSE", "2"}}) {
     Place place;
-    place.set(name, value);
+    const std::string name = entry.first, value = entry.second;
+    place.set(name, value.c_str());
     CAPTURE(name);
     CHECK(contains(failure_of(), name));
-    CHECK(contains(failure_of(), std::string("'") + value + "'"));
+    CHECK(contains(failure_of(), "'" + value + "'"));
   }
 }
 

@@ -32,6 +32,9 @@ constexpr std::array<util::Duration, 6> kLooksAfterDeath = {microseconds(100), m
                                                             milliseconds(1),   milliseconds(5),
                                                             milliseconds(25),  milliseconds(200)};
 
+// Of these, the first that is worth taking when nobody is known to have died.
+constexpr int kFirstEarlyLook = 3;
+
 // File systems whose locks or mappings other hosts or other mounts share: a sleeper could miss
 // what happens there.
 bool wakes_sleepers(int fd) {
@@ -61,6 +64,7 @@ Admission::Admission(const Directory& directory, std::string prefixed_key, const
       observer_(observer),
       state_(std::make_unique<StateFile>(directory, claim.kind, std::move(prefixed_key))),
       started_(util::monotonic_now()) {
+  pid_namespace_ = util::pid_namespace();
   wish_.max = static_cast<uint32_t>(claim.max);
   wish_.weight = static_cast<uint32_t>(claim.weight);
   wish_.lock = claim.kind == Kind::lock;
@@ -193,7 +197,7 @@ Info Admission::info(int64_t since_us) const {
   Info info{};
   info.pid = static_cast<uint32_t>(claim_.who.pid);
   info.uid = claim_.who.uid;
-  info.pid_namespace = util::pid_namespace();
+  info.pid_namespace = pid_namespace_;
   info.since_us = since_us;
   copy_text(info.host, claim_.who.host);
   copy_text(info.command, claim_.who.command);
@@ -229,6 +233,9 @@ void Admission::enqueue() {
     observer_.note("the store's file system cannot wake who waits; looking several times a second");
   }
   write_waiting_entry();
+  // What would cost time at our turn.
+  hold_ = state_->open_hold(index_);
+  util::populate_program();
 }
 
 void Admission::write_waiting_entry() {
@@ -313,6 +320,10 @@ Admission::Sleep Admission::choose_sleep(std::optional<uint32_t> predecessor) {
   }
   if (!bell_.mapped()) return Sleep::poll;
   table.header.bell = kBellArmed;
+  // Somebody who dies as the queue moves up rings before we sleep, and his command-to-be keeps L
+  // for an instant: a few early looks see what that leaves behind.
+  if (!looked_early_ && after_death_ < 0) after_death_ = kFirstEarlyLook;
+  looked_early_ = true;
   return Sleep::bell;
 }
 
@@ -387,6 +398,19 @@ void Admission::explain_when_due() {
   observer_.waiting(situation, me == situation.waiters.end() ? 0 : me->position);
 }
 
+// Whether the key has room for the next in line, as far as the table tells.
+bool Admission::next_would_fit() const {
+  const Table& table = state_->table();
+  const std::vector<uint32_t> queue = table.queue();
+  if (queue.empty()) return true;
+  const Entry& next = table.entries[queue.front()];
+  Wish wish = wish_;
+  wish.max = next.max;
+  wish.weight = next.weight;
+  wish.shared = next.shared != 0;
+  return table.fits(wish);
+}
+
 // D1 to D5. The entry at index_ is free, or our own waiting one.
 Outcome Admission::admit() {
   Table& table = state_->table();
@@ -409,7 +433,7 @@ Outcome Admission::admit() {
   state_->pin(index_);
   arm();
   lock_byte(state_->shard(index_), kLifeByte + ticket_);
-  hold_ = state_->open_hold(index_);
+  if (!hold_) hold_ = state_->open_hold(index_);
   lock_byte(hold_.get(), kHoldByte + ticket_);
 
   table.set(index_, entry);
@@ -439,7 +463,8 @@ Outcome Admission::admit() {
   state_->write_info(index_, info(now_us));
   state_->commit();
   state_->unlock();
-  if (queued_) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
+  const bool next_at_once = next_would_fit();
+  if (queued_ && next_at_once) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
   if (wake) bell_.wake_all();
 
   Grant grant;
@@ -447,9 +472,11 @@ Outcome Admission::admit() {
   grant.fence = entry.fence;
   grant.slot = entry.slot;
   grant.max = cap_;
-  lease_ = std::make_unique<FileLease>(interrupts_, std::move(state_), std::move(bell_),
-                                       std::move(hold_), index_, ticket_, std::move(grant),
-                                       claim_.inherit);
+  auto lease = std::make_unique<FileLease>(interrupts_, std::move(state_), std::move(bell_),
+                                           std::move(hold_), index_, ticket_, std::move(grant),
+                                           claim_.inherit);
+  if (queued_ && !next_at_once) lease->keep_place();
+  lease_ = std::move(lease);
   return Outcome::admitted;
 }
 

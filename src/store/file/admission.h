@@ -37,6 +37,7 @@ class Admission {
   bool ring();
   void enqueue();
   Outcome admit();
+  bool next_would_fit() const;
   Outcome leave(Outcome outcome);
   void write_waiting_entry();
   bool is_mine(uint32_t index) const;
@@ -62,12 +63,14 @@ class Admission {
 
   const util::MonotonicTime started_;
   std::optional<util::MonotonicTime> explain_at_;
+  uint64_t pid_namespace_ = 0;
   uint32_t cap_ = 0;  // the N that counts for us
   uint64_t ticket_ = 0;
   uint32_t index_ = 0;
   bool queued_ = false;
   bool can_be_woken_ = true;    // else polling
   bool slept_on_bell_ = false;  // and was woken there
+  bool looked_early_ = false;   // since we came to sleep on the bell
   int after_death_ = -1;        // how many of the quick looks after a kernel's ring were taken
   uint32_t holder_in_my_way_ = 0;
   std::unique_ptr<Lease> lease_;

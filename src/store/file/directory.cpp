@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <utility>
 
 #include "errors.h"
 #include "util/errno_text.h"
@@ -15,6 +17,11 @@ namespace cachify::store::file {
 namespace {
 
 constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+constexpr std::array<const char*, 2> kDefaultPlaces = {"/run/lock", "/tmp"};
+
+std::string default_name() {
+  return "/cachify-" + std::to_string(::geteuid());
+}
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
   throw ConfigError("the store's directory " + path + " " + why +
@@ -52,13 +59,19 @@ util::UniqueFd open_private(const std::string& path) {
 
 }  // namespace
 
+Directory Directory::adopt(util::UniqueFd fd, std::string path) {
+  Directory directory;
+  directory.fd_ = std::move(fd);
+  directory.path_ = path.empty() ? kDefaultPlaces[0] + default_name() : std::move(path);
+  return directory;
+}
+
 Directory Directory::open(const std::string& path) {
   Directory directory;
   if (path.empty()) {
     directory.file_mode_ = 0600;
-    const std::string name = "/cachify-" + std::to_string(::geteuid());
-    for (const char* parent : {"/run/lock", "/tmp"}) {
-      directory.path_ = parent + name;
+    for (const char* place : kDefaultPlaces) {
+      directory.path_ = place + default_name();
       directory.fd_ = open_private(directory.path_);
       if (directory.fd_) return directory;
     }

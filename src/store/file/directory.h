@@ -19,6 +19,9 @@ class Directory {
   // used otherwise.
   static Directory open(const std::string& path);
 
+  // Goes on with a directory that was opened, and checked, elsewhere.
+  static Directory adopt(util::UniqueFd fd, std::string path);
+
   int fd() const { return fd_.get(); }
   const std::string& path() const { return path_; }
   mode_t file_mode() const { return file_mode_; }

@@ -31,7 +31,7 @@ std::string directory_of(const std::string& url) {
 class FileStore : public Store {
  public:
   explicit FileStore(const OpenOptions& options)
-      : directory_(Directory::open(directory_of(options.url))), prefix_(options.prefix) {}
+      : directory_(open_directory(directory_of(options.url))), prefix_(options.prefix) {}
 
   Acquisition acquire(const Claim& claim, const Patience& patience, run::Interrupts& interrupts,
                       WaitObserver& observer) override {
@@ -56,6 +56,11 @@ class FileStore : public Store {
   }
 
  private:
+  static Directory open_directory(const std::string& path) {
+    if (!quick::handover.admitted) return Directory::open(path);
+    return Directory::adopt(util::UniqueFd(quick::handover.directory_fd), path);
+  }
+
   // What Admission::admit() would have left, had it done what the quick start has done.
   Acquisition quick_acquisition(const Claim& claim, run::Interrupts& interrupts) {
     const quick::Handover& done = quick::handover;

@@ -42,7 +42,8 @@ struct Header {
   uint32_t closed;
   int64_t created_us;
   Counters counters;
-  uint8_t reserved[152];
+  uint8_t reserved[148];
+  uint32_t checksum;  // over all before it, and over those of the first entries
 };
 
 enum class EntryState : uint8_t { free = 0, waiting = 1, holding = 2, extra = 3 };
@@ -104,13 +105,23 @@ constexpr uint64_t file_bytes(uint32_t high_water) {
   return kBlocksOffset + (high_water == 0 ? 0 : shard_of(high_water - 1)) * kBlockBytes;
 }
 
-// FNV-1a over the bytes before the checksum; never 0 for a used entry, so that a zeroed entry is
-// a free one and nothing else.
-inline uint32_t checksum_of(const Entry& entry) {
-  const auto* bytes = reinterpret_cast<const unsigned char*>(&entry);
-  uint32_t hash = 2166136261U;
-  for (size_t i = 0; i < offsetof(Entry, checksum); ++i) hash = (hash ^ bytes[i]) * 16777619U;
+// FNV-1a. Never 0, so that a zeroed entry is a free one and nothing else.
+inline uint32_t checksum_of(const void* data, size_t size, uint32_t hash = 2166136261U) {
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  for (size_t i = 0; i < size; ++i) hash = (hash ^ bytes[i]) * 16777619U;
   return hash == 0 ? 1 : hash;
+}
+inline uint32_t checksum_of(const Entry& entry) {
+  return checksum_of(&entry, offsetof(Entry, checksum));
+}
+// The first entries are written together with the header, so it can tell when one of them was
+// wiped out: that would look like a free one.
+inline uint32_t checksum_of(const Header& header, const Entry* first, size_t count) {
+  uint32_t hash = checksum_of(&header, offsetof(Header, checksum));
+  for (size_t i = 0; i < count; ++i) {
+    hash = checksum_of(&first[i].checksum, sizeof first[i].checksum, hash);
+  }
+  return hash;
 }
 
 // Lock bytes, far beyond the end of any file.

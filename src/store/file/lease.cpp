@@ -1,5 +1,8 @@
 #include "store/file/lease.h"
 
+#include <utility>
+
+#include "errors.h"
 #include "store/file/locks.h"
 
 namespace cachify::store::file {
@@ -8,6 +11,15 @@ FileLease::~FileLease() {
   if (released_) return;
   hold_.reset();
   if (bell_.mapped()) bell_.wake_all();
+}
+
+void FileLease::leave_place() noexcept {
+  if (!std::exchange(keeps_place_, false)) return;
+  try {
+    unlock_byte(state_->shard(index_), kWaitByte + ticket_);
+  } catch (const StoreError&) {
+    // The shard of our own entry is pinned open; with it gone, so is the byte.
+  }
 }
 
 // R1 to R3. Whether somebody sleeps on the bell.
@@ -33,6 +45,7 @@ bool FileLease::give_back() {
 
 void FileLease::release() {
   released_ = true;
+  leave_place();
   // Whatever becomes of the table: without H the entry counts for nobody, and the kernel's own
   // way of waking, a ring that leaves the word as it is, makes the head look again.
   struct LetGo {

@@ -29,9 +29,14 @@ class FileLease : public Lease {
 
   const Grant& grant() const noexcept override { return grant_; }
   int keep_fd() const noexcept override { return inherit_ ? hold_.get() : -1; }
+  // D5 was put off: W(t) goes as soon as the command runs. The next waiter has nothing to win
+  // before (there is no room for it), and would only compete with the command for the processor.
+  void keep_place() { keeps_place_ = true; }
+  void command_started() noexcept override { leave_place(); }
   void release() override;
 
  private:
+  void leave_place() noexcept;
   bool give_back();
 
   run::Interrupts& interrupts_;
@@ -43,6 +48,7 @@ class FileLease : public Lease {
   Grant grant_;
   bool inherit_;
   bool released_ = false;
+  bool keeps_place_ = false;  // W(t) is still ours
 };
 
 }  // namespace cachify::store::file

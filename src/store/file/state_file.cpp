@@ -10,6 +10,7 @@
 
 #include "errors.h"
 #include "store/file/locks.h"
+#include "store/file/sweep.h"
 #include "util/errno_text.h"
 #include "util/files.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int kOpenFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 constexpr util::Duration kMutexPatience = std::chrono::seconds(10);
+constexpr util::Duration kIdle = std::chrono::hours(24);
 constexpr size_t kHeadBytes = sizeof(Header) + kFirstEntries * sizeof(Entry);
 
 bool all_zero(const Header& header) {
@@ -54,11 +56,19 @@ bool StateFile::open(Access access) {
       control_ =
           util::open_above_stdio(directory_.fd(), name_.name.c_str(),
                                  mode_ | O_CREAT | O_EXCL | kOpenFlags, directory_.file_mode());
-      if (control_) return true;
-      if (errno == EEXIST) continue;
+      if (control_) {
+        tidy_up_now_and_then();
+        return true;
+      }
+      if (errno == EEXIST || (errno == ENOSPC && sweep(directory_, {}))) continue;
     }
     fail("open");
   }
+}
+
+// A new key is the occasion to delete old ones, at a cost that stays small beside making it.
+void StateFile::tidy_up_now_and_then() {
+  if (::getpid() % 16 == 0) sweep(directory_, kIdle);
 }
 
 bool StateFile::take_mutex(int operation, Wait wait) {
@@ -99,7 +109,7 @@ StateFile::Locking StateFile::lock(Access access, Wait wait) {
     throw StoreError(directory_.path() + "/" + name_.name +
                      " is not a regular file; remove it to use this key");
   }
-  read(access);
+  read();
   return Locking::locked;
 }
 
@@ -109,7 +119,7 @@ void StateFile::unlock() {
   ::flock(control_.get(), LOCK_UN);
 }
 
-void StateFile::read(Access access) {
+void StateFile::read() {
   struct {
     Header header;
     Entry entries[kFirstEntries];
@@ -120,7 +130,7 @@ void StateFile::read(Access access) {
   table_.header = head.header;
   table_.entries.clear();
   if (all_zero(head.header)) {
-    if (access != Access::read_only) start_again_if_nobody_lives("is empty");
+    start_again_if_nobody_lives("is empty");
     return;
   }
   if (head.header.magic != kMagic) {
@@ -129,6 +139,11 @@ void StateFile::read(Access access) {
         " is not a state file of this version of cachify; remove it when nobody uses it");
   }
   const uint32_t count = head.header.high_water;
+  if (head.header.checksum !=
+      checksum_of(head.header, head.entries, std::min(count, kFirstEntries))) {
+    start_again_if_nobody_lives("is damaged");
+    return;
+  }
   if (count > kMaxEntries || status_.st_size < static_cast<off_t>(file_bytes(count))) {
     start_again_if_nobody_lives("was truncated");
     return;
@@ -190,7 +205,12 @@ void StateFile::initialise() {
   if (name_.hashed && !util::write_at(control_.get(), key_.data(), key_.size(), kKeyTextOffset)) {
     fail("write");
   }
-  if (!util::write_at(control_.get(), &table_.header, sizeof table_.header, 0)) fail("write");
+  table_.header.checksum = checksum_of(table_.header, nullptr, 0);
+  const auto write = [this] {
+    return util::write_at(control_.get(), &table_.header, sizeof table_.header, 0);
+  };
+  if (write()) return;
+  if (errno != ENOSPC || !sweep(directory_, {}) || !write()) fail("write");
 }
 
 void StateFile::check_key_text() {
@@ -220,9 +240,10 @@ void StateFile::commit() {
     Header header;
     Entry entries[kFirstEntries];
   } head{};
-  head.header = header;
   const size_t first = std::min<size_t>(table.entries.size(), kFirstEntries);
   std::copy_n(table.entries.begin(), first, head.entries);
+  header.checksum = checksum_of(header, head.entries, std::min(header.high_water, kFirstEntries));
+  head.header = header;
   if (!util::write_at(control_.get(), &head, sizeof(Header) + first * sizeof(Entry), 0))
     fail("write");
   for (const uint32_t index : table.dirty()) {
@@ -279,11 +300,19 @@ int StateFile::shard(uint32_t index) {
   const uint32_t number = shard_of(index);
   const int fd = existing_shard(number);
   if (fd >= 0) return fd;
+  // All the lower ones first, also where only extra entries lie, which lock nothing: who asks
+  // whether anybody lives stops at the first shard that is not there.
+  for (uint32_t lower = 1; lower <= number; ++lower) {
+    if (existing_shard(lower) < 0) make_shard(lower);
+  }
+  return existing_shard(number);
+}
+
+void StateFile::make_shard(uint32_t number) {
   shards_[number - 1] =
       util::open_above_stdio(directory_.fd(), shard_name(number).c_str(),
                              O_RDWR | O_CREAT | kOpenFlags, directory_.file_mode());
   if (!shards_[number - 1]) fail("make a shard of");
-  return shards_[number - 1].get();
 }
 
 util::UniqueFd StateFile::open_hold(uint32_t index) {

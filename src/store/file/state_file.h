@@ -75,13 +75,15 @@ class StateFile : public Liveness {
 
  private:
   bool open(Access access);
+  void tidy_up_now_and_then();
   bool take_mutex(int operation, Wait wait);
-  void read(Access access);
+  void read();
   void initialise();
   bool entries_are_sound() const;
   void start_again_if_nobody_lives(const char* what_is_wrong);
   void check_key_text();
   int existing_shard(uint32_t number);
+  void make_shard(uint32_t number);
   std::string shard_name(uint32_t number) const;
   [[noreturn]] void fail(const char* doing) const;
 

@@ -84,7 +84,8 @@ TEST_CASE("the command gets the variables of its slot, in place of those of an o
     FakeStore store;
     store.grant = {"an-id", 42, 3, 5};
     store.waited = 1234567us;
-    return run::run(store, shell("env | grep ^CACHIFY_ | sort")).code;
+    return run::run(store, shell("env | grep -E '^CACHIFY_(FENCE|ID|KEY|MAX|SLOT|WAITED)=' | sort"))
+        .code;
   });
   CHECK(done.output ==
         "CACHIFY_FENCE=42\nCACHIFY_ID=an-id\nCACHIFY_KEY=jobs\nCACHIFY_MAX=5\nCACHIFY_SLOT=3\n"
@@ -225,8 +226,8 @@ TEST_CASE("a signal between admission and start: the slot goes back, and no comm
 TEST_CASE("a command that cannot be executed gives the slot back and says why") {
   for (const auto& [command, code] : {std::pair{"no-such-command", 127}, {"/", 126}, {"", 127}}) {
     FakeStore store;
-    const auto done = in_child([&] {
-      const int ended = run::run(store, request({command})).code;
+    const auto done = in_child([&store, asked = request({command})] {
+      const int ended = run::run(store, asked).code;
       return store.lease.released == 1 ? ended : 1;
     });
     CHECK(done.code() == code);

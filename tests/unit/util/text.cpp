@@ -43,6 +43,6 @@ TEST_CASE("the distance of two words counts edits, a swap being one") {
   CHECK(edit_distance("", "max") == 3);
   CHECK(edit_distance("mxa", "max") == 1);
   CHECK(edit_distance("maxx", "max") == 1);
-  CHECK(edit_distance("tiemout", "timeout") == 1);
+  CHECK(edit_distance("tiimeout", "timeout") == 1);
   CHECK(edit_distance("kitten", "sitting") == 3);
 }

@@ -1,0 +1,154 @@
+"""The quick start (src/quick) needs no C library, and means the same as the full program."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import unittest
+
+from support import CACHIFY, PROBE, Case, is_waiting, main, wait_until
+
+FULL = os.environ.get("CACHIFY_FULL", "")
+OBJECTS = [name for name in os.environ.get("CACHIFY_QUICK_OBJECTS", "").split(",") if name]
+SEED = int(os.environ.get("CACHIFY_TEST_SEED", random.SystemRandom().randrange(2**32)))
+COUNT = int(os.environ.get("CACHIFY_TEST_COUNT", 600))
+
+OWN = {"CACHIFY_ID", "CACHIFY_FENCE", "CACHIFY_WAITED"}  # differ from call to call
+
+
+@unittest.skipUnless(FULL and OBJECTS, "this build has no quick start")
+class Quick(Case):
+    def both(self, *args, env=None):
+        """What the same call gives, with and without the quick start, on fresh keys."""
+        return [self.outcome(program, args, env or {}) for program in (CACHIFY, FULL)]
+
+    def outcome(self, program, args, env):
+        done = subprocess.run(
+            [program, *args], env={**self.env, **env}, cwd=self.dir, capture_output=True,
+            text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+        out = done.stdout
+        try:
+            report = json.loads(out)
+            report = {k: v for k, v in report.items() if k not in ("pid", "ppid")}
+            if "environment" in report:
+                report["environment"] = sorted(
+                    text for text in report["environment"] if text.split("=")[0] not in OWN)
+            report.pop("descriptors", None)
+            out = report
+        except ValueError:
+            pass
+        return done.returncode, out, done.stderr
+
+    def test_its_objects_need_nothing_but_each_other(self):
+        defined, needed = set(), set()
+        for name in OBJECTS:
+            listing = subprocess.run(["nm", "-P", name], capture_output=True, text=True, check=True)
+            for line in listing.stdout.splitlines():
+                symbol, kind = line.split()[:2]
+                (needed if kind == "U" else defined).add(symbol)
+        self.assertIn("cachify_entry", defined)
+        self.assertEqual(needed - defined, {"_start", "_ZN7cachify5quick8handoverE"})
+
+    def test_a_plain_call_is_run_by_it(self):
+        # Only the first call of a key makes its file, so that is run by the full program.
+        for noun, most in (("pool", ["-n", "2"]), ("lock", [])):
+            self.cachify(noun, "run", "-k", "k", *most, "--", "true")
+            trace = f"{self.dir}" + "/trace"
+            subprocess.run(["strace", "-o", trace, CACHIFY, noun, "run", "-k", "k", *most, "--", "true"],
+                           env=self.env, check=True)
+            with open(trace, encoding="utf-8") as lines:
+                calls = [line.split("(")[0] for line in lines]
+            self.assertNotIn("brk", calls)  # the C library's first call
+            self.assertLess(len(calls), 45)
+
+    def test_the_command_gets_the_same_from_both(self):
+        call = ["pool", "run", "--key", "a b", "--max=3", "-w", "--", PROBE, "", "--", "x\ny"]
+        call[3] = "a/b"
+        self.cachify("pool", "run", "--key", "a/b", "--max=3", "--", "true")
+        quick, full = self.both(*call, env={"CACHIFY_KEY": "outer", "CACHIFY_SLOT": "7"})
+        self.assertEqual(quick, full)
+        self.assertEqual(quick[0], 0)
+
+    def test_random_calls_end_the_same_with_both(self):
+        print(f"seed {SEED}", flush=True)
+        rng = random.Random(SEED)
+        for key in ("a", "job", "j%", "x:y"):
+            self.cachify("pool", "run", "-k", key, "-n", "1", "--", "true")
+            self.cachify("lock", "run", "-k", key, "--", "true")
+        for turn in range(COUNT):
+            noun = rng.choice(["pool", "lock", "pool", "lock", "poo", "resource", ""])
+            words = []
+            for _ in range(rng.randrange(4)):
+                words += rng.choice([
+                    ["-w"], ["--wait"], ["--wait=1"], ["-t", "5"], ["-t", "5x"], ["--timeout=2m"],
+                    ["--timeout="], ["--timeout", "none"], ["-t", "0"], ["-t5"], ["--store=file:"],
+                    ["--store", f"file://{self.dir}/store"], ["--store", "file:store"],
+                    ["--store", "file://x"], ["--store=redis"], ["-q"], ["--priority", "3"],
+                    ["stray"], ["-w", "-w"], ["--key", "b"], ["-E", "9"], ["--max", "2"]])
+            key = rng.choice([["-k", "a"], ["--key", "job"], ["--key=j%"], ["-kx:y"], ["-k", ""],
+                              ["--key={0}"], ["-k", "-a"], ["-k", "ä"], []])
+            most = rng.choice([["-n", "1"], ["--max", "3"], ["--max=0"], ["-n", "2x"], ["-n1"],
+                               ["--max", "1234567"], ["--max=-1"], []])
+            rest = words + key + (most if noun != "lock" or rng.random() < 0.1 else [])
+            rng.shuffle(rest) if rng.random() < 0.2 else None
+            verb = rng.choice(["run", "run", "run", "run", "size", "rum"])
+            before = rng.choice([[], [], [], ["--store", "file:store"], ["-v"]])
+            tail = rng.choice([["--", "sh", "-c", "exit 3"], ["--", "true"], ["--"], [], ["true"],
+                               ["--", "no-such-command"], ["--", "/"], ["--", "sh", "-c", "kill -9 $$"],
+                               ["--", ""], ["--", "true", "--", "x"]])
+            env = rng.choice([{}, {}, {}, {"CACHIFY_TIMEOUT": "1"}, {"CACHIFY_PREFIX": "p:"},
+                              {"CACHIFY_STORE": ""}, {"CACHIFY_STORE": "file:store"},
+                              {"CACHIFY_QUIET": "maybe"}, {"PATH": ""}, {"HOME": "relative"},
+                              {"CACHIFY_CONFIG": "/dev/null"}, {"CACHIFY_KEY": "x"}])
+            call = [*before, noun, verb, *rest, *tail]
+            # What runs first may make the key's file; a second round is the quick start's.
+            for _ in range(2):
+                quick, full = self.both(*call, env=env)
+                self.assertEqual(quick, full, f"turn {turn}: {call} {env}")
+
+    def test_a_signal_reaches_the_command_and_its_code_comes_back(self):
+        self.cachify("lock", "run", "-k", "s", "--", "true")
+        ready = f"{self.dir}" + "/ready"
+        for number, code in ((signal.SIGTERM, 5), (signal.SIGUSR1, 6)) * 10:
+            if os.path.exists(ready):
+                os.unlink(ready)
+            script = f'trap "exit {code}" {number.name[3:]}; : >"$1"; while :; do sleep 0.05; done'
+            call = self.start("lock", "run", "-k", "s", "--", "sh", "-c", script, "sh", ready)
+            wait_until(lambda: os.path.exists(ready), "the command")
+            call.send_signal(number)
+            self.assertEqual(call.wait(timeout=30), code)
+
+    def test_what_changes_while_the_command_runs_does_not_change_the_call(self):
+        self.cachify("lock", "run", "-k", "c", "--", "true")
+        ready = f"{self.dir}/ready"
+        script = 'trap "exit 5" TERM; : >"$1"; while :; do sleep 0.05; done'
+        call = self.start("lock", "run", "-k", "c", "--", "sh", "-c", script, "sh", ready)
+        wait_until(lambda: os.path.exists(ready), "the command")
+        config = self.dir / "home/.config/cachify"
+        config.mkdir(parents=True, exist_ok=True)
+        (config / "config.toml").write_text("nonsense")
+        os.rename(f"{self.dir}/store", f"{self.dir}/elsewhere")
+        os.mkdir(f"{self.dir}/store", 0o000)
+        call.send_signal(signal.SIGTERM)
+        self.assertEqual(call.wait(timeout=30), 5)
+        self.assertEqual(call.stderr.read() if call.stderr else "", "")
+
+    def test_a_waiter_is_served_by_its_release(self):
+        for noun, most in (("pool", ["-n", "1"]), ("lock", [])):
+            self.cachify(noun, "run", "-k", "r", *most, "--", "true")
+            gate = f"{self.dir}" + "/gate-" + noun
+            holder = self.start(noun, "run", "-k", "r", *most, "--", "sh", "-c",
+                                'while ! [ -e "$1" ]; do sleep 0.02; done', "sh", gate)
+            wait_until(lambda: self.cachify(noun, "run", "-k", "r", *most, "--", "true").returncode == 75,
+                       "the holder")
+            waiter = self.start(noun, "run", "-k", "r", *most, "-w", "--", "true")
+            wait_until(lambda: is_waiting(waiter.pid), "the waiter")
+            with open(gate, "w", encoding="utf-8"):
+                pass
+            self.assertEqual(holder.wait(timeout=30), 0)
+            self.assertEqual(waiter.wait(timeout=30), 0)
+
+
+if __name__ == "__main__":
+    main()
