@@ -10,9 +10,9 @@ namespace cachify::store {
 
 // What opening a store needs besides its URL.
 struct OpenOptions {
-  std::string url;                            // "file:", "file:DIR", ...
-  std::string prefix;                         // stands before every key
-  std::optional<std::string> redis_password;  // where the URL has none; never printed
+  std::string url;                                 // "file:", "file:DIR", ...
+  std::string prefix;                              // stands before every key
+  std::optional<std::string> redis_password = {};  // where the URL has none; never printed
 };
 
 // Opens the store that the URL's scheme names: one table of schemes in registry.cpp; a row there is

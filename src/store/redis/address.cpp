@@ -235,7 +235,9 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_p
     endpoint.host = text.substr(0, colon);
     if (has_port) port = text.substr(colon + 1);
   }
-  if (endpoint.host.empty()) return std::nullopt;
+  if (endpoint.host.empty() || endpoint.host.find_first_of(", \t\n") != std::string::npos) {
+    return std::nullopt;
+  }
   if (has_port) {
     const auto number = util::parse_integer(port, 1, 65535);
     if (!number) return std::nullopt;

@@ -76,8 +76,9 @@ std::optional<Redirection> redirection(const Reply& reply, const Endpoint& from)
   result.ask = begins_with_word(reply.text, "ASK");
   if (!result.ask && !begins_with_word(reply.text, "MOVED")) return std::nullopt;
   const size_t space = reply.text.rfind(' ');
+  if (space == std::string::npos || space == reply.text.find(' ')) return std::nullopt;
   std::string where = reply.text.substr(space + 1);
-  if (where.starts_with(':')) where = "[" + from.host + "]" + where;
+  if (where.rfind(':') == 0) where = "[" + from.host + "]" + where;
   const auto endpoint = parse_endpoint(where, from.port);
   if (!endpoint) return std::nullopt;
   result.endpoint = *endpoint;

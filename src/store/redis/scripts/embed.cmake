@@ -7,8 +7,12 @@ foreach(name IN ITEMS Take Keep Free Settle Size Look)
   string(TOLOWER ${name} file)
   file(READ ${scripts_folder}/${file}.lua body)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${scripts_folder}/${file}.lua)
+  set(before "${common}")
+  if(name STREQUAL Size)
+    set(before "")
+  endif()
   # Comments are for the reader of the source.
-  string(REGEX REPLACE "(^|\n)--[^\n]*" "" text "\n${common}\n${body}")
+  string(REGEX REPLACE "(^|\n)--[^\n]*" "" text "\n${before}\n${body}")
   string(STRIP "${text}" text)
   string(SHA1 sum "${text}")
   string(APPEND redis_script_definitions
