@@ -4,8 +4,9 @@
 # What building needs, and what the parts of scripts/test need beyond that. Debian 12's names.
 # shellcheck disable=SC2034  # used by who sources this
 {
-  build_packages=(g++ cmake ninja-build libcli11-dev nlohmann-json3-dev libtomlplusplus-dev)
-  test_packages=(doctest-dev python3 strace)
+  build_packages=(g++ cmake ninja-build libcli11-dev nlohmann-json3-dev libtomlplusplus-dev
+    libhiredis-dev libssl-dev)
+  test_packages=(doctest-dev iproute2 openssl python3 redis-sentinel redis-server strace)
   lint_packages=(clang clang-format clang-tidy codespell mandoc python3 shellcheck)
   model_packages=(spin gcc libc6-dev)
 }
