@@ -239,7 +239,6 @@ std::optional<Outcome> Admission::wait() {
   if (!asleep_) {
     queue_again();
     if (lease_) return Outcome::admitted;
-    if (!asleep_) return Outcome::dismissed;
   }
   try {
     sleep_on_list();
@@ -339,7 +338,8 @@ void Admission::leave() {
   in_doubt_ = false;
   // No signals: the one that asks us to stop has come already.
   const Limit brief{util::monotonic_now() + kLastAnswer, nullptr};
-  settle(*side_, books_.free(*side_, id_, brief));
+  Client client(address_);
+  books_.settle(client, books_.free(client, id_, brief), brief);
 }
 
 void Admission::leave_quietly() noexcept {

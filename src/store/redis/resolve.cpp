@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ struct Found {
 };
 
 [[noreturn]] void look_up(const Endpoint& endpoint, int to) {
+  // Nobody waits for it then, and it has copies of descriptors that others may wait for.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;

@@ -1,16 +1,17 @@
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
-#include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "errors.h"
 #include "store/redis/transport.h"
 #include "util/errno_text.h"
+#include "util/files.h"
 
 namespace cachify::store::redis {
 
@@ -18,8 +19,16 @@ namespace {
 
 // argv as the kernel has it, however much of it has been parsed already.
 std::vector<std::string> own_arguments() {
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const util::UniqueFd file =
+      util::open_above_stdio(AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+  if (!file) throw OsError("cannot read /proc/self/cmdline", errno);
+  std::string text;
+  std::array<char, 4096> buffer;
+  ssize_t size = 0;
+  while ((size = util::read_at(file.get(), buffer.data(), buffer.size(),
+                               static_cast<off_t>(text.size()))) > 0) {
+    text.append(buffer.data(), static_cast<size_t>(size));
+  }
   std::vector<std::string> arguments;
   for (size_t from = 0; from < text.size();) {
     const size_t end = std::min(text.find('\0', from), text.size());
