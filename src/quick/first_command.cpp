@@ -91,7 +91,10 @@ void execute_from_path() {
 
 // Runs on a stack of its own in the memory of the parent, which stands still until the exec.
 [[noreturn]] void child_main() {
-  kernel(__NR_fcntl, handover.hold_fd, F_DUPFD, 10);
+  // As run/child.cpp: out of the way of scripts, or in its own place.
+  if (kernel(__NR_fcntl, handover.hold_fd, F_DUPFD, 10) < 0) {
+    kernel(__NR_fcntl, handover.hold_fd, F_SETFD, 0);
+  }
   if (handover.child_was_ignored) {
     Action ignore{kIgnore, 0, 0, 0};
     kernel(__NR_rt_sigaction, SIGCHLD, address(&ignore), 0, sizeof ignore.mask);
@@ -143,6 +146,11 @@ void start_first_command(const PlainCall& call) {
       (pending_signals(handover.given_mask) & kStops) != 0) {
     return;
   }
+  // Before the command runs, as it could not be watched without.
+  const long signals =
+      kernel(__NR_signalfd4, -1, address(&kBlocked), sizeof kBlocked, O_CLOEXEC | O_NONBLOCK);
+  if (signals < 0) return;
+  handover.signal_fd = static_cast<int>(signals);
   child.call = &call;
   child.ran = true;
   const long pid = clone_child();

@@ -23,15 +23,11 @@ using store::file::EntryState;
 
 // Sleeps until one of our signals is pending. Reads none of them.
 bool wait_for_signal() {
-  const long fd = kernel(__NR_signalfd4, -1, address(&kBlocked), sizeof kBlocked, O_CLOEXEC);
-  if (fd < 0) return false;
   struct pollfd entry;
-  entry.fd = static_cast<int>(fd);
+  entry.fd = handover.signal_fd;
   entry.events = POLLIN;
   entry.revents = 0;
-  const long ready = kernel(__NR_poll, address(&entry), 1, -1);
-  kernel(__NR_close, fd);
-  return ready == 1;
+  return kernel(__NR_poll, address(&entry), 1, -1) == 1;
 }
 
 // The code with which the command exited; -1 when it has not, or when that is not all there is.

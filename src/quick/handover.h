@@ -22,6 +22,7 @@ struct Handover {
   uint32_t slot;
   uint64_t ticket;
   uint64_t fence;
+  int signal_fd;  // a signalfd of what is blocked; 0: none. The Supervisor takes it over
   int pid;
   unsigned* bell;  // mapped; pools only
 };

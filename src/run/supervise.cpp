@@ -11,9 +11,11 @@
 #include <array>
 #include <cerrno>
 #include <span>
+#include <utility>
 
 #include "errors.h"
 #include "exit_codes.h"
+#include "quick/handover.h"
 #include "run/deadline.h"
 #include "util/log.h"
 
@@ -45,6 +47,8 @@ Ending ending_of(const siginfo_t& info) {
 }
 
 util::UniqueFd open_signals() {
+  const int opened = std::exchange(quick::handover.signal_fd, 0);
+  if (opened > 0) return util::UniqueFd(opened);
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : kForwarded) sigaddset(&set, signal);

@@ -322,6 +322,7 @@ Outcome Admission::admit() {
                                            std::move(hold_), index_, ticket_, std::move(grant),
                                            claim_.inherit);
   if (queued_ && !next_at_once) lease->keep_place();
+  if (slots.size() > 1) lease->has_extras();
   lease_ = std::move(lease);
   return Outcome::admitted;
 }

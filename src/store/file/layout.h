@@ -77,6 +77,7 @@ struct Info {
 static_assert(sizeof(Header) == 256 && std::is_trivially_copyable_v<Header>);
 static_assert(sizeof(Entry) == 64 && std::is_trivially_copyable_v<Entry>);
 static_assert(sizeof(Info) == 256 && std::is_trivially_copyable_v<Info>);
+static_assert(offsetof(Header, checksum) % 4 == 0 && offsetof(Entry, checksum) % 4 == 0);
 static_assert(sizeof(Header) + kFirstEntries * (sizeof(Entry) + sizeof(Info)) == kPage);
 
 inline constexpr uint64_t kKeyTextOffset = kPage;
@@ -105,11 +106,19 @@ constexpr uint64_t file_bytes(uint32_t high_water) {
   return kBlocksOffset + (high_water == 0 ? 0 : shard_of(high_water - 1)) * kBlockBytes;
 }
 
-// FNV-1a. Never 0, so that a zeroed entry is a free one and nothing else.
-inline uint32_t checksum_of(const void* data, size_t size, uint32_t hash = 2166136261U) {
+// Never 0, so that a zeroed entry is a free one and nothing else. `size` is a multiple of 4. By
+// words, since a table is read whole under the mutex.
+inline uint32_t checksum_of(const void* data, size_t size, uint32_t start = 2166136261U) {
   const auto* bytes = static_cast<const unsigned char*>(data);
-  for (size_t i = 0; i < size; ++i) hash = (hash ^ bytes[i]) * 16777619U;
-  return hash == 0 ? 1 : hash;
+  uint64_t hash = start;
+  for (size_t i = 0; i < size; i += sizeof(uint32_t)) {
+    uint32_t word = 0;
+    __builtin_memcpy(&word, bytes + i, sizeof word);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+    hash ^= hash >> 32U;
+  }
+  const auto folded = static_cast<uint32_t>(hash ^ (hash >> 29U));
+  return folded == 0 ? 1 : folded;
 }
 inline uint32_t checksum_of(const Entry& entry) {
   return checksum_of(&entry, offsetof(Entry, checksum));

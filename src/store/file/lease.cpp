@@ -22,22 +22,32 @@ void FileLease::leave_place() noexcept {
   }
 }
 
-// R1 to R3. Whether somebody sleeps on the bell.
+// R1 to R3. Whether somebody may sleep on the bell.
 bool FileLease::give_back() {
-  if (state_->lock(StateFile::Access::existing, {&interrupts_}) != StateFile::Locking::locked)
+  // A holder with extra entries has to look for them.
+  const bool alone = contiguous_;
+  if (state_->lock(StateFile::Access::existing, {&interrupts_}, alone) !=
+      StateFile::Locking::locked) {
     return false;
+  }
   Table& table = state_->table();
   bool wake = false;
   // Somebody may have dropped the entry after it expired and given its place to another ticket.
-  if (index_ < table.entries.size() && table.entries[index_].ticket == ticket_ &&
-      table.entries[index_].state == EntryState::holding) {
-    table.drop_holder(index_);
+  const Entry entry = alone                           ? state_->entry_alone(index_)
+                      : index_ < table.entries.size() ? table.entries[index_]
+                                                      : Entry{};
+  if (entry.ticket == ticket_ && entry.state == EntryState::holding) {
     ++table.header.counters.completed;
-    if (bell_.mapped() && table.header.bell == kBellArmed && !table.queue().empty()) {
+    if (bell_.mapped() && table.header.bell == kBellArmed) {
       table.header.bell = kBellRung;
       wake = true;
     }
-    state_->commit();
+    if (alone) {
+      state_->clear_alone(index_);
+    } else {
+      table.drop_holder(index_);
+      state_->commit();
+    }
   }
   state_->unlock();
   return wake;

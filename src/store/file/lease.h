@@ -32,6 +32,7 @@ class FileLease : public Lease {
   // D5 was put off: W(t) goes as soon as the command runs. The next waiter has nothing to win
   // before (there is no room for it), and would only compete with the command for the processor.
   void keep_place() { keeps_place_ = true; }
+  void has_extras() { contiguous_ = false; }
   void command_started() noexcept override { leave_place(); }
   void release() override;
 
@@ -49,6 +50,7 @@ class FileLease : public Lease {
   bool inherit_;
   bool released_ = false;
   bool keeps_place_ = false;  // W(t) is still ours
+  bool contiguous_ = true;    // no extra entries
 };
 
 }  // namespace cachify::store::file

@@ -91,7 +91,7 @@ bool StateFile::take_mutex(int operation, Wait wait) {
   fail("lock");
 }
 
-StateFile::Locking StateFile::lock(Access access, Wait wait) {
+StateFile::Locking StateFile::lock(Access access, Wait wait, bool first_only) {
   reopened_ = false;
   for (;;) {
     if (!control_ && !open(access)) return Locking::no_such_key;
@@ -109,7 +109,7 @@ StateFile::Locking StateFile::lock(Access access, Wait wait) {
     throw StoreError(directory_.path() + "/" + name_.name +
                      " is not a regular file; remove it to use this key");
   }
-  read();
+  read(first_only);
   return Locking::locked;
 }
 
@@ -119,7 +119,7 @@ void StateFile::unlock() {
   ::flock(control_.get(), LOCK_UN);
 }
 
-void StateFile::read() {
+void StateFile::read(bool first_only) {
   struct {
     Header header;
     Entry entries[kFirstEntries];
@@ -149,6 +149,7 @@ void StateFile::read() {
     return;
   }
   table_.entries.assign(head.entries, head.entries + std::min(count, kFirstEntries));
+  if (first_only) return;
   table_.entries.resize(count);
   for (uint32_t i = kFirstEntries; i < count; i += kBlockEntries) {
     const size_t bytes = std::min(kBlockEntries, count - i) * sizeof(Entry);
@@ -234,18 +235,7 @@ void StateFile::commit() {
     if (::ftruncate(control_.get(), needed) != 0) fail("write");
     status_.st_size = needed;
   }
-  // Header and first entries in one write. The drawn number must be there before an entry that
-  // carries it; within one write they appear together.
-  struct {
-    Header header;
-    Entry entries[kFirstEntries];
-  } head{};
-  const size_t first = std::min<size_t>(table.entries.size(), kFirstEntries);
-  std::copy_n(table.entries.begin(), first, head.entries);
-  header.checksum = checksum_of(header, head.entries, std::min(header.high_water, kFirstEntries));
-  head.header = header;
-  if (!util::write_at(control_.get(), &head, sizeof(Header) + first * sizeof(Entry), 0))
-    fail("write");
+  write_first(std::min<size_t>(table.entries.size(), kFirstEntries));
   for (const uint32_t index : table.dirty()) {
     if (index >= kFirstEntries &&
         !util::write_at(control_.get(), &table.entries[index], sizeof(Entry),
@@ -254,6 +244,50 @@ void StateFile::commit() {
     }
   }
   table.clean();
+}
+
+// Header and first entries in one write. The drawn number must be there before an entry that
+// carries it; within one write they appear together.
+void StateFile::write_first(size_t entries) {
+  struct {
+    Header header;
+    Entry entries[kFirstEntries];
+  } head{};
+  std::copy_n(table_.entries.begin(), std::min(table_.entries.size(), entries), head.entries);
+  Header& header = table_.header;
+  header.checksum = checksum_of(header, head.entries, std::min(header.high_water, kFirstEntries));
+  head.header = header;
+  if (!util::write_at(control_.get(), &head, sizeof(Header) + entries * sizeof(Entry), 0)) {
+    fail("write");
+  }
+}
+
+Entry StateFile::entry_alone(uint32_t index) {
+  if (index < table_.entries.size()) return table_.entries[index];
+  Entry entry{};
+  if (index < table_.header.high_water &&
+      util::read_at(control_.get(), &entry, sizeof entry, static_cast<off_t>(entry_offset(index))) <
+          0) {
+    fail("read");
+  }
+  return is_sound(entry, table_.header) ? entry : Entry{};
+}
+
+void StateFile::clear_alone(uint32_t index) {
+  static constexpr Entry kFree{};
+  if (index < table_.entries.size()) {
+    table_.entries[index] = kFree;
+  } else if (!util::write_at(control_.get(), &kFree, sizeof kFree,
+                             static_cast<off_t>(entry_offset(index)))) {
+    fail("write");
+  }
+  uint32_t& high_water = table_.header.high_water;
+  const uint32_t written = std::min(high_water, kFirstEntries);
+  while (high_water > 0 && high_water <= table_.entries.size() &&
+         table_.entries[high_water - 1].state == EntryState::free) {
+    --high_water;
+  }
+  write_first(written);
 }
 
 void StateFile::write_info(uint32_t index, const Info& info) {

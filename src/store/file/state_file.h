@@ -41,7 +41,10 @@ class StateFile : public Liveness {
   // A file that was unlinked meanwhile is opened anew; `reopened` then tells who had an entry that
   // it is gone. A missing or empty file is initialised (create). One that is damaged is
   // initialised when nobody alive can depend on it, else StoreError.
-  Locking lock(Access access, Wait wait);
+  //
+  // With `first_only` just the header and the first entries are read, for a release, whose cost
+  // must not grow with the table: then only clear_alone() may follow.
+  Locking lock(Access access, Wait wait, bool first_only = false);
   bool reopened() const { return reopened_; }
   void unlock();
 
@@ -54,6 +57,11 @@ class StateFile : public Liveness {
   Table& table() { return table_; }
   // Writes what changed in the table. The mutex must be held.
   void commit();
+
+  // An entry of a table that was read with `first_only`, from wherever it is.
+  Entry entry_alone(uint32_t index);
+  // Writes the header, and a free entry in place of the one at `index`, and nothing else.
+  void clear_alone(uint32_t index);
 
   void write_info(uint32_t index, const Info& info);
   Info read_info(uint32_t index);
@@ -77,7 +85,8 @@ class StateFile : public Liveness {
   bool open(Access access);
   void tidy_up_now_and_then();
   bool take_mutex(int operation, Wait wait);
-  void read();
+  void read(bool first_only);
+  void write_first(size_t entries);
   void initialise();
   bool entries_are_sound() const;
   void start_again_if_nobody_lives(const char* what_is_wrong);
