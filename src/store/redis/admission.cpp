@@ -159,6 +159,9 @@ std::optional<Outcome> Admission::follow(const TakeAnswer& answer,
       return held_above(answer) ? Outcome::held_above : Outcome::full;
     case Kind::queue_full:
       return held_above(answer) ? Outcome::held_above : Outcome::queue_full;
+    case Kind::data_lost:
+      throw StoreError("the server has lost data, and who holds '" + claim_.key +
+                       "' is only being found out; try again in a moment, or wait");
     case Kind::shed:
       return Outcome::shed;
     case Kind::closed:

@@ -29,10 +29,11 @@ struct KindName {
   std::string_view name;
   TakeAnswer::Kind kind;
 };
-constexpr std::array<KindName, 8> kKinds = {{{"OK", TakeAnswer::Kind::ok},
+constexpr std::array<KindName, 9> kKinds = {{{"OK", TakeAnswer::Kind::ok},
                                              {"WAIT", TakeAnswer::Kind::wait},
                                              {"FULL", TakeAnswer::Kind::full},
                                              {"QUEUE", TakeAnswer::Kind::queue_full},
+                                             {"LOST", TakeAnswer::Kind::data_lost},
                                              {"SHED", TakeAnswer::Kind::shed},
                                              {"CLOSED", TakeAnswer::Kind::closed},
                                              {"NOCAP", TakeAnswer::Kind::no_cap},

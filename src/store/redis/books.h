@@ -26,7 +26,7 @@ struct Place {
 
 // What take says.
 struct TakeAnswer {
-  enum class Kind { ok, wait, full, queue_full, shed, closed, no_cap, too_heavy };
+  enum class Kind { ok, wait, full, queue_full, data_lost, shed, closed, no_cap, too_heavy };
   Kind kind = Kind::full;
   int64_t cap = 0;
   std::string epoch;  // ok, wait

@@ -95,7 +95,8 @@ if turn then
   if purged > 0 then pump() end
   return admitted()
 end
-if wait ~= '1' then return refuse('FULL') end
+-- While holders are still being heard of again, nobody can tell whether it is full.
+if wait ~= '1' then return refuse(now < hold and 'LOST' or 'FULL') end
 if arriving and queue_max >= 0 and call('ZCARD', Q) >= queue_max then return refuse('QUEUE') end
 call('ZADD', Q, int(place), id)
 call('HSET', I, id, text_of(me))
