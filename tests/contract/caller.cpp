@@ -118,7 +118,7 @@ bool Caller::answered() {
 const Caller::Result& Caller::result() {
   if (result_) return *result_;
   const std::string line = read_line(from_.get());
-  result_.emplace();
+  result_ = Result();
   if (line.rfind("error ", 0) == 0) {
     result_->error = line.substr(std::strlen("error "));
     return *result_;
