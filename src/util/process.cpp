@@ -11,7 +11,8 @@
 
 #include "util/files.h"
 
-extern "C" char __executable_start;  // by the linker
+// Made by the linker.
+extern "C" char __executable_start;  // NOLINT(bugprone-reserved-identifier)
 extern "C" char etext;
 
 namespace cachify::util {
@@ -23,10 +24,9 @@ uint64_t pid_namespace() {
 
 void populate_program() {
 #ifdef MADV_POPULATE_READ
-  constexpr uintptr_t kPage = 4096;
-  const auto first = reinterpret_cast<uintptr_t>(&__executable_start) & ~(kPage - 1);
-  const auto last = reinterpret_cast<uintptr_t>(&etext);
-  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_READ);
+  // The first segment starts a page.
+  const auto size = static_cast<size_t>(&etext - &__executable_start);
+  ::madvise(&__executable_start, size, MADV_POPULATE_READ);
 #endif
 }
 

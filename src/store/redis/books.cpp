@@ -11,7 +11,6 @@ namespace cachify::store::redis {
 
 namespace {
 
-using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
 // Rounds up: nothing ends before its time, and what is more than nothing stays that.

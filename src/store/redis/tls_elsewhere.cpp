@@ -53,6 +53,7 @@ void require_tls() {
   const std::string directory = own_directory();
   std::vector<std::string> arguments = own_arguments();
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   int error = ENOENT;
