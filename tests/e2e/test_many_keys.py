@@ -52,6 +52,21 @@ class ManyKeys(Case):
 
 
 
+    @unittest.skipUnless(can_unshare_mounts(), "needs root and mount namespaces for a small tmpfs")
+    def test_a_full_disk_is_named_as_such(self):
+        os.mkdir(os.path.join(self.dir, "store"))
+        script = f'''
+            mount -t tmpfs -o size=64k none "$1" || exit 3
+            dd if=/dev/zero of="$1/fill" bs=1k count=100 2>/dev/null
+            exec {CACHIFY} lock run -k d -- echo ran
+        '''
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, "sh", os.path.join(self.dir, "store")],
+            env=dict(os.environ, CACHIFY_STORE=f"file:{self.dir}/store"), capture_output=True,
+            text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (69, ""))
+        self.assertIn("No space left on device", done.stderr)
+
 
 if __name__ == "__main__":
     main()

@@ -153,17 +153,13 @@ bool Admission::held_above() {
   if (claim_.kind != Kind::lock) return false;
   const char* inherited_id = std::getenv("CACHIFY_ID");
   std::vector<pid_t> above;
-  uint64_t here = 0;
   const Table& table = state_->table();
   for (const uint32_t index : table.holders()) {
     const Entry& entry = table.entries[index];
     if (entry.expires != 0 || (claim_.shared && entry.shared != 0)) continue;
-    if (above.empty()) {
-      above = util::ancestors();
-      here = util::pid_namespace();
-    }
+    if (above.empty()) above = util::ancestors();
     const Info holder = state_->read_info(index);
-    if (holder.pid_namespace == here && state_->lives(index, entry.ticket)) {
+    if (holder.pid_namespace == pid_namespace_ && state_->lives(index, entry.ticket)) {
       // The process table tells: a daemon that left the holder's command has other ancestors.
       if (std::find(above.begin(), above.end(), static_cast<pid_t>(holder.pid)) != above.end()) {
         return true;

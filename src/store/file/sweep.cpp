@@ -76,9 +76,7 @@ bool delete_if_idle(int directory, const std::string& name, util::Duration idle)
   return ::unlinkat(directory, name.c_str(), 0) == 0;
 }
 
-}  // namespace
-
-bool sweep(const Directory& directory, util::Duration idle) {
+bool sweep_files(const Directory& directory, util::Duration idle) {
   const int fd = ::openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const std::unique_ptr<DIR, CloseDirectory> stream(fd < 0 ? nullptr : ::fdopendir(fd));
   if (stream == nullptr) return false;
@@ -98,6 +96,15 @@ bool sweep(const Directory& directory, util::Duration idle) {
   } catch (const StoreError&) {
     // Tidying up is no reason to fail.
   }
+  return deleted;
+}
+
+}  // namespace
+
+bool sweep(const Directory& directory, util::Duration idle) {
+  const int error_number = errno;
+  const bool deleted = sweep_files(directory, idle);
+  errno = error_number;
   return deleted;
 }
 
