@@ -15,7 +15,7 @@ constexpr uint64_t bit(int signal) {
 inline constexpr uint64_t kStops = bit(SIGTERM) | bit(SIGINT) | bit(SIGHUP) | bit(SIGQUIT);
 inline constexpr uint64_t kBlocked = kStops | bit(SIGUSR1) | bit(SIGUSR2) | bit(SIGCONT) |
                                      bit(SIGWINCH) | bit(SIGCHLD) | bit(SIGTSTP) | bit(SIGTTIN) |
-                                     bit(SIGTTOU);
+                                     bit(SIGTTOU) | bit(SIGURG);
 
 // Those of kBlocked that came and were not given blocked.
 inline uint64_t pending_signals(uint64_t given_mask) {

@@ -18,6 +18,7 @@ constexpr long kRepeatNs = 3'000'000;
 // What the handlers need. They do nothing but note the signal and keep the timer going.
 volatile sig_atomic_t g_caught = 0;
 volatile sig_atomic_t g_in_window = 0;
+volatile sig_atomic_t g_poked = 0;  // in this window
 timer_t g_timer;
 bool g_alive = false;
 
@@ -39,6 +40,13 @@ void stop_tick() noexcept {
 void on_stop(int signal) {
   const int saved = errno;
   if (g_caught == 0) g_caught = signal;
+  if (g_in_window != 0) repeat_tick();
+  errno = saved;
+}
+
+void on_poke(int) {
+  const int saved = errno;
+  g_poked = 1;
   if (g_in_window != 0) repeat_tick();
   errno = saved;
 }
@@ -66,7 +74,7 @@ Interrupts::Interrupts() {
   sigset_t blocked;
   sigemptyset(&blocked);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH,
-                           SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU}) {
+                           SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, kPokeSignal}) {
     sigaddset(&blocked, signal);
   }
   sigprocmask(SIG_BLOCK, &blocked, &given_mask_);
@@ -148,10 +156,14 @@ void Interrupts::install() {
 
   make_wait_mask();
   closed_ = added_;
-  if (sigismember(&given_mask_, tick_signal()) == 1) sigaddset(&closed_, tick_signal());
+  for (const int signal : {tick_signal(), kPokeSignal}) {
+    if (sigismember(&given_mask_, signal) == 1) sigaddset(&closed_, signal);
+  }
 
   const struct sigaction tick = handler(on_tick);
   sigaction(tick_signal(), &tick, &given_tick_);
+  const struct sigaction poke = handler(on_poke);
+  sigaction(kPokeSignal, &poke, &given_poke_);
   const struct sigaction stop = handler(on_stop);
   for (size_t i = 0; i < kStops.size(); ++i) {
     if (!interrupts_us(kStops[i])) continue;
@@ -166,6 +178,7 @@ void Interrupts::make_wait_mask() noexcept {
     if (sigismember(&added_, signal) == 1) sigaddset(&wait_mask_, signal);
   }
   sigdelset(&wait_mask_, tick_signal());
+  sigdelset(&wait_mask_, kPokeSignal);
 }
 
 void Interrupts::command_ended() noexcept {
@@ -182,6 +195,7 @@ void Interrupts::restore_dispositions() const noexcept {
   if (!is_default(given_child_)) sigaction(SIGCHLD, &given_child_, nullptr);
   if (!installed_) return;
   sigaction(tick_signal(), &given_tick_, nullptr);
+  sigaction(kPokeSignal, &given_poke_, nullptr);
   // No handler survives an exec, and ignored ones were left alone: they had their defaults.
   const struct sigaction action = handler(SIG_DFL);
   for (size_t i = 0; i < kStops.size(); ++i) {
@@ -199,6 +213,7 @@ Interrupts::Window::Window(Interrupts& interrupts, std::optional<util::Monotonic
   interrupts.install();
   assert(g_in_window == 0);
   g_in_window = 1;
+  g_poked = 0;
   if (g_caught != 0) {
     repeat_tick();
   } else if (until) {
@@ -212,7 +227,7 @@ Interrupts::Window::Window(Interrupts& interrupts, std::optional<util::Monotonic
 Interrupts::Window::~Window() {
   sigprocmask(SIG_BLOCK, &interrupts_.closed_, nullptr);
   g_in_window = 0;
-  if (timed_ || g_caught != 0) stop_tick();
+  if (timed_ || g_caught != 0 || g_poked != 0) stop_tick();
 }
 
 }  // namespace cachify::run

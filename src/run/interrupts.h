@@ -9,6 +9,11 @@
 
 namespace cachify::run {
 
+// Somebody changed the state of a slot that this process holds or waits for: look at it again. Of
+// all signals the one that does nothing to a process which does not expect it. Blocked like the
+// others; it ends a wait as the timer does, and is never passed on.
+inline constexpr int kPokeSignal = SIGURG;
+
 // All that cachify changes about signals, from construction until the destructor puts it back.
 //
 // The signals that end waiting: TERM, INT, HUP and QUIT, as far as cachify was not started with
@@ -36,8 +41,8 @@ class Interrupts {
   // The signal that asked us to stop, if any; also one that is still pending and blocked.
   std::optional<int> caught() const noexcept;
 
-  // The mask to wait with: what cachify was given, with the timer's signal open. Installs the
-  // handlers; throws OsError when the system refuses.
+  // The mask to wait with: what cachify was given, with the timer's signal and the poke open.
+  // Installs the handlers; throws OsError when the system refuses.
   const sigset_t& wait_mask();
 
   // COMMAND has run and was reaped: a signal that comes from now on is too late, and COMMAND's code
@@ -82,6 +87,7 @@ class Interrupts {
   bool command_ended_ = false;
   std::array<bool, kStops.size()> handled_{};
   struct sigaction given_tick_;
+  struct sigaction given_poke_;
 };
 
 }  // namespace cachify::run

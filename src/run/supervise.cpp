@@ -17,6 +17,7 @@
 #include "exit_codes.h"
 #include "quick/handover.h"
 #include "run/deadline.h"
+#include "run/interrupts.h"
 #include "util/log.h"
 
 namespace cachify::run {
@@ -54,6 +55,7 @@ util::UniqueFd open_signals() {
   for (const int signal : kForwarded) sigaddset(&set, signal);
   for (const int signal : kStops) sigaddset(&set, signal);
   sigaddset(&set, SIGCHLD);
+  sigaddset(&set, kPokeSignal);
   util::UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) throw OsError("cannot watch for signals", errno);
   return fd;
@@ -107,7 +109,7 @@ Ending Supervisor::watch(pid_t command) {
       jobs_.follow_stop(stopped_by_, stop_asked_);
       stop_asked_ = false;
     }
-    if (batch.lease && lease_watched_) look_at_lease();
+    if ((batch.lease && lease_watched_) || batch.has(kPokeSignal)) look_at_lease();
     if (kill_at_ && util::monotonic_now() >= *kill_at_) {
       kill_at_.reset();
       send(SIGKILL);
@@ -194,13 +196,16 @@ void Supervisor::look_at_lease() {
   const store::Lease::State state = lease_.tick();
   if (state == store::Lease::State::held) return;
   // A command that goes on all the same may get its lease back when the store does.
-  lease_watched_ = state == store::Lease::State::lost && request_.on_lost == OnLost::warn;
+  lease_watched_ =
+      lease_watched_ && state == store::Lease::State::lost && request_.on_lost == OnLost::warn;
   look_at_command();  // tick() may have taken a while
   if (ending_) return;
   const std::string& key = request_.claim.key;
   if (state == store::Lease::State::taken) {
     util::message(key + ": the slot was taken away; ending the command");
     end_command(SIGTERM);
+  } else if (state == store::Lease::State::released) {
+    util::explain(key + ": somebody gave the slot back; the command goes on without it");
   } else if (request_.on_lost == OnLost::warn) {
     util::error(key + ": the lease was lost; the command goes on without it");
   } else {
@@ -214,7 +219,7 @@ void Supervisor::end_command(int signal) noexcept {
   send(signal);
   if (signal == SIGKILL) return;
   send(SIGCONT);  // a stopped one could not act on it
-  kill_at_ = deadline_after(request_.kill_after);
+  kill_at_ = deadline_after(lease_.kill_after().value_or(request_.kill_after));
 }
 
 // COMMAND is reaped by look_at_command() alone, so the number is still its own here.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,15 @@ struct ShedAt {
   std::optional<double> percent;  // of the caller's N (or the stored cap)
 };
 
+// --replace: newest wins.
+struct Replace {
+  // While the claim stands first in the queue and does not fit, the holders that came longest ago
+  // are ended, as many as it needs: TERM, KILL after `kill_after`, and their cachify exits 76.
+  bool running = false;
+  bool waiting = false;         // who waits when it arrives is dismissed from the queue
+  util::Duration kill_after{};  // with `running`
+};
+
 // What is asked of a key.
 struct Claim {
   Kind kind = Kind::pool;
@@ -48,6 +58,7 @@ struct Claim {
   std::optional<ShedAt> shed_at;
   std::optional<int64_t> queue_max;
   bool inherit = true;  // the command keeps the slot when cachify is killed (where a store can)
+  std::optional<Replace> replace;
   Who who;
 };
 
@@ -66,6 +77,8 @@ struct HolderInfo {
   bool shared = false;
   bool orphan = false;  // its cachify was killed; the command goes on and keeps the slot
   uint64_t fence = 0;
+  int64_t max = 0;      // the N that it asked with; 0: it left that to the stored cap
+  bool ending = false;  // somebody has asked for its end, which has not come yet
   Who who;
   int64_t since_us = 0;                  // wall clock
   std::optional<int64_t> expires_in_ms;  // from now on
@@ -77,8 +90,21 @@ struct WaiterInfo {
   int priority = 0;
   int64_t weight = 1;
   bool shared = false;
+  int64_t max = 0;  // as HolderInfo's
   Who who;
   int64_t since_us = 0;
+};
+
+// What has happened to a key since `created_us`, when its books were begun.
+struct Counters {
+  int64_t admitted = 0;
+  int64_t completed = 0;  // given back by its holder
+  int64_t rejected = 0;   // full, closed, shed, queue full
+  int64_t timed_out = 0;
+  int64_t dismissed = 0;
+  int64_t expired = 0;
+  int64_t waited_us = 0;  // by all who were admitted
+  int64_t longest_wait_us = 0;
 };
 
 // A consistent picture of one key at one instant, the dead and the expired left out.
@@ -88,6 +114,26 @@ struct Situation {
   bool closed = false;
   std::vector<HolderInfo> holders;  // by slot
   std::vector<WaiterInfo> waiters;  // in the order in which they will be served
+  Counters counters;
+  int64_t created_us = 0;  // wall clock; 0: the key never was
+};
+
+// One key of many.
+struct KeySummary {
+  std::string key;  // without the prefix
+  int64_t size = 0;
+  int64_t waiting = 0;
+  int64_t max = 0;      // the stored cap, else the largest N of who holds or waits, 0: unknown
+  bool stored = false;  // `max` is the stored cap
+  bool closed = false;
+};
+
+// One line of `doctor`.
+struct Finding {
+  enum class Grade { good, doubtful, bad };  // doubtful: works, but something can go wrong
+  Grade grade = Grade::good;
+  std::string text;    // what was looked at and what was found
+  std::string advice;  // what to do, unless it is good
 };
 
 // A slot that is held. Destroying it without release() leaves the slot to the store's crash rules
@@ -105,12 +151,20 @@ class Lease {
   // descriptor that wants tick() when it becomes readable. Kernel locks have neither.
   virtual std::optional<int64_t> next_tick() const noexcept { return std::nullopt; }
   virtual int tick_fd() const noexcept { return -1; }
-  enum class State { held, lost, taken };  // lost: ran out; taken: somebody took it away
-  // `lost` and `taken` are told once. After `lost` it may be called on, as long as next_tick() or
+  enum class State {
+    held,
+    lost,      // ran out
+    taken,     // somebody wants the slot back and COMMAND ended: release() once it was reaped
+    released,  // somebody gave it back in our place; COMMAND goes on, release() does no harm
+  };
+  // All but `held` are told once. After `lost` it may be called on, as long as next_tick() or
   // tick_fd() ask for it: the lease tries to come back.
   // Blocks no longer than the store's command time-out. Never throws: what it cannot do now it
   // tries again, and reports `lost` in time for --on-lost to act before others can be admitted.
+  // Also called when this process was poked (run::kPokeSignal): something was done to the slot.
   virtual State tick() noexcept { return State::held; }
+  // After `taken`: how long COMMAND has from TERM to KILL, where who took it says so.
+  virtual std::optional<util::Duration> kill_after() const noexcept { return std::nullopt; }
 
   // The command runs: what can wait until then, so that its start does not, is done now. Who holds
   // the slot without a command calls it at once: the next waiter may not be told before.
@@ -173,6 +227,51 @@ class Store {
   // Slots in use after leaving out the expired and the dead. 0 for a key that never was.
   virtual int64_t size(Kind kind, const std::string& key) = 0;
   virtual Situation situation(Kind kind, const std::string& key) = 0;
+
+  // Looking and steering. A store whose layout cannot do one of these leaves it as it is: it throws
+  // UsageError, and says what cannot be done. Each acts at once or throws StoreError.
+
+  // The keys of this prefix that somebody uses, or whose cap or closing is stored, by name.
+  virtual std::vector<KeySummary> list(Kind kind);
+
+  // Stores a cap for everyone, or (nullopt) leaves it to each caller's N again. Who waits and fits
+  // now is woken as quickly as by a release; nobody is ended.
+  virtual void resize(Kind kind, const std::string& key, std::optional<int64_t> max);
+
+  // Newcomers are refused from now on, or no more. Who waits stays.
+  virtual void set_closed(Kind kind, const std::string& key, bool closed);
+
+  // Takes everyone who waits out of the queue; they end with Outcome::dismissed. How many.
+  virtual int64_t dismiss(Kind kind, const std::string& key);
+
+  // Gives back the slot `id`, or (nullopt) all of them, in place of their holders, whose commands
+  // go on. How many: 0 when there was nothing to give back.
+  virtual int64_t give_back(Kind kind, const std::string& key,
+                            const std::optional<std::string>& id);
+
+  // Asks the holder `id`, or all of them, to end COMMAND and give back: Lease::State::taken there.
+  // Returns at once, with the ids of those asked; they hold until COMMAND was reaped.
+  virtual std::vector<std::string> terminate(Kind kind, const std::string& key,
+                                             const std::optional<std::string>& id,
+                                             std::optional<util::Duration> kill_after);
+
+  // Sleeps until `enough` says so of the situation, looking whenever that may have changed. False:
+  // the deadline or a signal (Interrupts says which) came first.
+  virtual bool wait_until(Kind kind, const std::string& key,
+                          const std::function<bool(const Situation&)>& enough,
+                          const std::optional<util::MonotonicTime>& deadline,
+                          run::Interrupts& interrupts);
+
+  // Whether the store works, and what could make it fail: for `doctor`. Changes nothing that stays.
+  // Throws nothing for what it finds: that is a finding.
+  virtual std::vector<Finding> examine();
+
+  // The store's URL as messages may show it: without a password.
+  virtual std::string shown_url() const = 0;
+
+ protected:
+  // "a file: store cannot ...", for what the layout has no place for.
+  [[noreturn]] void refuse(const std::string& what) const;
 };
 
 }  // namespace cachify::store

@@ -49,6 +49,7 @@ class FakeStore : public store::Store {
                              run::Interrupts& interrupts, store::WaitObserver& observer) override;
   int64_t size(store::Kind kind, const std::string& key) override;
   store::Situation situation(store::Kind kind, const std::string& key) override;
+  std::string shown_url() const override { return "fake:"; }
 };
 
 // A store that can tell nothing.
@@ -58,6 +59,7 @@ class FaultyStore : public store::Store {
                              store::WaitObserver&) override;
   int64_t size(store::Kind, const std::string&) override;
   store::Situation situation(store::Kind, const std::string&) override;
+  std::string shown_url() const override { return "faulty:"; }
 };
 
 }  // namespace cachify::test

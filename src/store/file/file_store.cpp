@@ -31,7 +31,9 @@ std::string directory_of(const std::string& url) {
 class FileStore : public Store {
  public:
   explicit FileStore(const OpenOptions& options)
-      : directory_(open_directory(directory_of(options.url))), prefix_(options.prefix) {}
+      : directory_(open_directory(directory_of(options.url))),
+        prefix_(options.prefix),
+        url_(options.url) {}
 
   Acquisition acquire(const Claim& claim, const Patience& patience, run::Interrupts& interrupts,
                       WaitObserver& observer) override {
@@ -48,6 +50,8 @@ class FileStore : public Store {
     table.drop_dead_holders(state);
     return static_cast<int64_t>(table.used());
   }
+
+  std::string shown_url() const override { return url_; }
 
   Situation situation(Kind kind, const std::string& key) override {
     StateFile state(directory_, kind, prefix_ + key);
@@ -81,6 +85,7 @@ class FileStore : public Store {
 
   Directory directory_;
   std::string prefix_;
+  std::string url_;
 };
 
 }  // namespace

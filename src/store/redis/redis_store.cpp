@@ -59,6 +59,8 @@ class RedisStore : public Store {
     });
   }
 
+  std::string shown_url() const override { return address_.shown; }
+
  private:
   const Address address_;
   const std::string prefix_;

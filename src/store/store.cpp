@@ -1,0 +1,49 @@
+#include "store/store.h"
+
+#include "errors.h"
+
+namespace cachify::store {
+
+void Store::refuse(const std::string& what) const {
+  throw UsageError("the store " + shown_url() + " cannot " + what);
+}
+
+std::vector<KeySummary> Store::list(Kind /*kind*/) {
+  refuse("list its keys");
+}
+
+void Store::resize(Kind /*kind*/, const std::string& /*key*/, std::optional<int64_t> /*max*/) {
+  refuse("store a cap for everyone");
+}
+
+void Store::set_closed(Kind /*kind*/, const std::string& /*key*/, bool /*closed*/) {
+  refuse("be closed or opened");
+}
+
+int64_t Store::dismiss(Kind /*kind*/, const std::string& /*key*/) {
+  refuse("dismiss who waits");
+}
+
+int64_t Store::give_back(Kind /*kind*/, const std::string& /*key*/,
+                         const std::optional<std::string>& /*id*/) {
+  refuse("give back in place of the holder");
+}
+
+std::vector<std::string> Store::terminate(Kind /*kind*/, const std::string& /*key*/,
+                                          const std::optional<std::string>& /*id*/,
+                                          std::optional<util::Duration> /*kill_after*/) {
+  refuse("end the command of a holder");
+}
+
+bool Store::wait_until(Kind /*kind*/, const std::string& /*key*/,
+                       const std::function<bool(const Situation&)>& /*enough*/,
+                       const std::optional<util::MonotonicTime>& /*deadline*/,
+                       run::Interrupts& /*interrupts*/) {
+  refuse("wait for a situation");
+}
+
+std::vector<Finding> Store::examine() {
+  refuse("be examined");
+}
+
+}  // namespace cachify::store
