@@ -92,8 +92,21 @@ std::string span_text(util::Duration span) {
   return std::to_string(total) + "s";
 }
 
-std::string refusal_text(const Request& request, const store::Acquisition& acquisition) {
-  const store::Claim& claim = request.claim;
+std::string shown_key(const Request& request) {
+  if (request.keys.empty()) return request.claim.key;
+  std::string text;
+  for (const std::string& key : request.keys) text += (text.empty() ? "" : ", ") + key;
+  return text;
+}
+
+std::string seconds_text(util::Duration span) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
+  const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
+  return std::to_string(ms / 1000) + "." + fraction;
+}
+
+std::string refusal_text(const store::Claim& claim, const std::optional<util::Duration>& timeout,
+                         const store::Acquisition& acquisition) {
   const std::string& key = claim.key;
   const bool pool = claim.kind == Kind::pool;
   const std::string full =
@@ -113,7 +126,7 @@ std::string refusal_text(const Request& request, const store::Acquisition& acqui
       return full + " An ancestor of this command holds it, so that it can never be had";
     case Outcome::timed_out:
       return key + (pool ? ": no slot became free" : ": the lock did not become free") +
-             (request.timeout ? " within " + span_text(*request.timeout) : "");
+             (timeout ? " within " + span_text(*timeout) : "");
     case Outcome::full:
     case Outcome::admitted:
     case Outcome::interrupted:
