@@ -205,8 +205,8 @@ Report report_of(const Ending& ending) {
 
 // What is to be reported when nothing is held; nothing when it was held and is over.
 std::optional<Report> take_and_keep(
-    const std::function<std::unique_ptr<store::Store>()>& open_store, Request& request, int socket,
-    int owner) {
+    const std::function<std::unique_ptr<store::Store>()>& open_store, const Request& request,
+    int socket, int owner) {
   Interrupts interrupts;
   const auto store = open_store();
   Admittance admitted = admit(*store, request, interrupts);
