@@ -35,9 +35,14 @@ class Command {
                               const std::vector<std::string>& command) = 0;
 };
 
+std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_lock_is_locked();
+std::unique_ptr<Command> make_lock_list();
 std::unique_ptr<Command> make_lock_run();
+std::unique_ptr<Command> make_lock_status();
+std::unique_ptr<Command> make_pool_list();
 std::unique_ptr<Command> make_pool_run();
 std::unique_ptr<Command> make_pool_size();
+std::unique_ptr<Command> make_pool_status();
 
 }  // namespace cachify::cli
