@@ -229,7 +229,7 @@ def waiting_pids(server, prefix="cachify:"):
             values = connection("HGETALL", name) or []
             for record in values[1::2]:
                 fields = record.split(" ")
-                if fields[3] == "-":
+                if fields[3].startswith("-"):
                     pids.add(int(fields[8]))
         return pids
     finally:
