@@ -9,7 +9,8 @@
 --   g:<id> LIST  wakes the waiter or watcher; carries no truth, `h` does
 --   e:<id> the mark: what somebody has decided about `id` in its absence, until it must have noticed
 --          T [us]  holder: end COMMAND, KILL so long after TERM     R  holder: the slot was given back
---          D       waiter: dismissed                     Holders also listen to a channel of that name.
+--          D       waiter: dismissed                     N  waiter: left without any cap
+--          A holder also listens to the channel of that name.
 -- Times are microseconds of the server's clock. A record is one line of text:
 --   fence since hard-end slots weight shared max expiry who
 -- where `slots` of a waiter is `-`, or `-us` when it may end holders, KILL so long after TERM.
@@ -93,7 +94,7 @@ end
 -- holder then notices by itself.
 local function tell(id, mark)
   call('SET', base .. 'e:' .. id, mark, 'PX', int((math.max(span, ALIVE) + SPARE) / 1000))
-  if mark ~= 'D' then redis.pcall('PUBLISH', base .. 'e:' .. id, mark) end
+  if mark == 'R' or string.sub(mark, 1, 1) == 'T' then redis.pcall('PUBLISH', base .. 'e:' .. id, mark) end
 end
 
 -- The answers for many names, in order, with few commands, as one takes some thousands at most.
@@ -184,14 +185,17 @@ local function drop_waiter(id)
   return queued
 end
 
--- Takes out of the queue who waits. How many.
+-- Takes a waiter out of the queue, and tells it why.
+local function send_away(id, mark)
+  tell(id, mark)
+  wake(id)
+  drop_waiter(id)
+end
+
+-- How many.
 local function dismiss_all()
   local ids = call('ZRANGE', Q, 0, -1)
-  for _, id in ipairs(ids) do
-    tell(id, 'D')
-    wake(id)
-    drop_waiter(id)
-  end
+  for _, id in ipairs(ids) do send_away(id, 'D') end
   if #ids > 0 then count('dismissed', #ids) end
   return #ids
 end

@@ -98,8 +98,10 @@ if arriving then
   tick = math.max(tick + 1, math.floor(now / 1000))
   place = tick - priority * PLACES
   if replace == 'waiting' or replace == 'both' then dismiss_all() end
-elseif call('GET', base .. 'e:' .. id) == 'D' then
-  return refuse('DISMISSED')
+else
+  if call('GET', base .. 'e:' .. id) == 'D' then return refuse('DISMISSED') end
+  -- It has been taken away, or was lost.
+  if cap_of(me) == 0 then return refuse('NOCAP') end
 end
 
 local function my_turn()
