@@ -19,8 +19,9 @@ using std::chrono::seconds;
 // Also the sign of life; the books forget a watcher after three of them (WATCH in
 // scripts/look.lua).
 constexpr util::Duration kLookAgain = seconds(20);
-// Where much happens: no more than 50 looks a second.
-constexpr util::Duration kPause = milliseconds(20);
+// Where much happens: no more than 20 looks a second, after the first few.
+constexpr util::Duration kFirstPause = milliseconds(1);
+constexpr util::Duration kLongestPause = milliseconds(50);
 constexpr util::Duration kFarewell = milliseconds(500);
 
 }  // namespace
@@ -31,7 +32,8 @@ Watch::Watch(const Address& address, Books books, const Enough& enough,
       books_(std::move(books)),
       enough_(enough),
       limit_{deadline.value_or(kNever), &interrupts},
-      client_(address) {}
+      client_(address),
+      pause_(kFirstPause) {}
 
 bool Watch::run() {
   bool reached = false;
@@ -90,8 +92,12 @@ void Watch::sleep(const Picture& picture) {
     if (failure.is_final()) give_up(address_, failure);
     client_.disconnect();
   }
-  const util::MonotonicTime earliest = now + kPause;
-  if (util::monotonic_now() < earliest) sleep_until(limit_.within(kPause));
+  if (util::monotonic_now() - now < kLongestPause) {
+    sleep_until(limit_.within(pause_));
+    pause_ = std::min(pause_ * 2, kLongestPause);
+  } else {
+    pause_ = kFirstPause;
+  }
 }
 
 // Else the books forget us by themselves, a minute later.

@@ -36,6 +36,7 @@ class Watch {
   const Limit limit_;
   Client client_;
   std::string id_;  // empty: not registered yet
+  util::Duration pause_;
 };
 
 }  // namespace cachify::store::redis
