@@ -14,6 +14,8 @@ _cachify_options() {
     'pool run') echo "$_cachify_run_options -n --max --slot-exp --shed-at" ;;
     'lock run') echo "$_cachify_run_options -s --shared --exp" ;;
     'pool size') echo '-k --key -a --arg --json --below' ;;
+    'pool status' | 'lock status') echo '-k --key -a --arg --json --watch' ;;
+    'pool list' | 'lock list' | doctor) echo '--json' ;;
     'lock is-locked') echo '-k --key -a --arg' ;;
   esac
   echo "$_cachify_global_options"
@@ -88,9 +90,9 @@ _cachify() {
   fi
   [[ ${nouns[0]} == help ]] && nouns=("${nouns[@]:1}")
   case ${nouns[*]} in
-    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock help' -- "$current") ;;
-    pool) mapfile -t COMPREPLY < <(compgen -W 'run size' -- "$current") ;;
-    lock) mapfile -t COMPREPLY < <(compgen -W 'run is-locked' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock doctor help' -- "$current") ;;
+    pool) mapfile -t COMPREPLY < <(compgen -W 'run size status list' -- "$current") ;;
+    lock) mapfile -t COMPREPLY < <(compgen -W 'run is-locked status list' -- "$current") ;;
   esac
 }
 

@@ -55,12 +55,17 @@ complete -c cachify -n __cachify_in_command -a '(__cachify_command)'
 
 complete -c cachify -n '__cachify_at' -a pool -d 'Counted slots'
 complete -c cachify -n '__cachify_at' -a lock -d 'One at a time'
+complete -c cachify -n '__cachify_at' -a doctor -d 'Check the store'
 complete -c cachify -n '__cachify_at' -a help -d 'About a command'
 complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a run -d 'Run a command in a slot'
 complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a size -d 'Slots in use'
 complete -c cachify -n '__cachify_at lock; or __cachify_at help lock' -a run -d 'Run a command under a lock'
 complete -c cachify -n '__cachify_at lock; or __cachify_at help lock' -a is-locked -d 'Is it held?'
-complete -c cachify -n '__cachify_at help' -a 'pool lock'
+for noun in pool lock
+    complete -c cachify -n "__cachify_at $noun; or __cachify_at help $noun" -a status -d 'Who holds, who waits'
+    complete -c cachify -n "__cachify_at $noun; or __cachify_at help $noun" -a list -d 'Those in use'
+end
+complete -c cachify -n '__cachify_at help' -a 'pool lock doctor'
 
 complete -c cachify -n 'not __cachify_in_command' -l store -x -a file: -d 'Where slots are kept'
 complete -c cachify -n 'not __cachify_in_command' -l prefix -x -d 'Stands before every key'
@@ -71,7 +76,7 @@ complete -c cachify -n 'not __cachify_in_command' -s v -l verbose -d 'Explain wa
 complete -c cachify -n 'not __cachify_in_command' -l version -d 'Print the version'
 complete -c cachify -n 'not __cachify_in_command' -s h -l help -d 'Print help'
 
-for verb in 'pool run' 'pool size' 'lock run' 'lock is-locked'
+for verb in 'pool run' 'pool size' 'pool status' 'lock run' 'lock is-locked' 'lock status'
     complete -c cachify -n "__cachify_in $verb" -s k -l key -x -d 'The name that all callers share'
     complete -c cachify -n "__cachify_in $verb" -s a -l arg -x -d 'NAME=VALUE, fills {NAME} in KEY'
 end
@@ -81,8 +86,14 @@ complete -c cachify -n '__cachify_in pool run' -l slot-exp -x -a none -d 'Slot s
 complete -c cachify -n '__cachify_in pool run' -l shed-at -x -d 'Refuse from that occupancy on'
 complete -c cachify -n '__cachify_in lock run' -s s -l shared -d 'Readers may hold it together'
 complete -c cachify -n '__cachify_in lock run' -l exp -x -a none -d 'Lock stops counting after that long'
-complete -c cachify -n '__cachify_in pool size' -l json -d 'Print an object'
 complete -c cachify -n '__cachify_in pool size' -l below -x -d 'Exit 0 when fewer are in use'
+
+for verb in 'pool size' 'pool status' 'pool list' 'lock status' 'lock list' 'doctor'
+    complete -c cachify -n "__cachify_in $verb" -l json -d 'Print JSON'
+end
+for verb in 'pool status' 'lock status'
+    complete -c cachify -n "__cachify_in $verb" -l watch -d 'Go on showing what changes'
+end
 
 for verb in 'pool run' 'lock run'
     complete -c cachify -n "__cachify_in $verb" -l weight -x -d 'Slots that COMMAND takes'

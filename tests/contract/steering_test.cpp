@@ -554,3 +554,23 @@ TEST_CASE("a situation can be waited for") {
     CHECK(code_of(patient) == 1);
   });
 }
+
+TEST_CASE("a store that works has nothing bad to tell of itself, and is left as it was") {
+  over_every_store([](Scene& scene) {
+    scene.hold(pool(1));
+    for (int i = 0; i < 2; ++i) {
+      const auto findings = scene.store().examine();
+      CHECK(findings.size() >= 3);
+      for (const store::Finding& finding : findings) {
+        INFO(finding.text);
+        CHECK(finding.text != "");
+        CHECK(finding.text.find('\n') == std::string::npos);
+        CHECK(finding.grade != store::Finding::Grade::bad);
+        CHECK((finding.grade == store::Finding::Grade::good) == finding.advice.empty());
+      }
+    }
+    CHECK(scene.size() == 1);
+    CHECK(scene.store().list(Kind::pool).size() == 1);
+    CHECK(scene.store().list(Kind::lock).empty());
+  });
+}

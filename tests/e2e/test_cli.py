@@ -242,7 +242,8 @@ class Looking(Case):
     def test_the_size_as_json(self):
         self.hold("pool", "run", "-k", 'a"\n\\', "-n", "3")
         done = self.cachify("pool", "size", "-k", 'a"\n\\', "--json")
-        self.assertEqual(json.loads(done.stdout), {"key": 'a"\n\\', "max": None, "size": 1})
+        told = json.loads(done.stdout)
+        self.assertEqual((told["key"], told["max"], told["size"], told["free"]), ('a"\n\\', 3, 1, 2))
         self.assertEqual(done.stdout.count("\n"), 1)
 
     def test_a_key_that_is_no_utf8_still_gives_json(self):
@@ -256,10 +257,15 @@ class Looking(Case):
             done = self.cachify("pool", "size", "-k", "jobs", "--below", below)
             self.assertEqual((done.returncode, done.stdout), (code, "2\n"), done.stderr)
 
-    def test_below_a_share_needs_a_stored_cap(self):
-        done = self.cachify("pool", "size", "-k", "jobs", "--below", "50%")
-        self.assertEqual(done.returncode, 64)
-        self.assert_one_message(done)
+    def test_below_a_share_is_of_what_the_callers_say(self):
+        for below, code in (("50%", 0), ("0%", 75)):  # of a pool that nobody knows
+            done = self.cachify("pool", "size", "-k", "jobs", "--below", below)
+            self.assertEqual((done.returncode, done.stdout), (code, "0\n"), done.stderr)
+        for _ in range(2):
+            self.hold("pool", "run", "-k", "jobs", "-n", "4")
+        for below, code in (("50%", 75), ("50.1%", 0), ("0%", 75), ("100%", 0)):
+            done = self.cachify("pool", "size", "-k", "jobs", "--below", below)
+            self.assertEqual((done.returncode, done.stdout), (code, "2\n"), below)
 
     def test_is_locked_answers_by_its_code_and_prints_nothing(self):
         def answer():

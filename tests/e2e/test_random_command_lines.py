@@ -94,6 +94,10 @@ VERBS = {
     },
     ("pool", "size"): {**KEY, "json": ("", FLAG), "below": ("", occupancy)},
     ("lock", "is-locked"): KEY,
+    ("pool", "status"): {**KEY, "json": ("", FLAG)},
+    ("lock", "status"): {**KEY, "json": ("", FLAG)},
+    ("pool", "list"): {"json": ("", FLAG)},
+    ("lock", "list"): {"json": ("", FLAG)},
 }
 NOUNS = {noun for noun, _ in VERBS}
 
@@ -226,14 +230,13 @@ def judge_valid(args):
     last = dict(given)
     require(last.get("config", "/dev/null") == "/dev/null", 78)
     require("profile" not in last, 78)
-    key_of(given, command)
+    if "key" in table:
+        key_of(given, command)
     if not runs:
         require(last.get("store", "file:").startswith("file:"))
-        if last.get("below", "").endswith("%"):
-            raise Wrong(64)
-        if "below" in last:
-            return {75 if int(last["below"]) == 0 else 0}, False
-        return {1 if verb[0] == "lock" else 0}, False
+        if "below" in last:  # nothing is in use
+            return {75 if float(last["below"].rstrip("%")) == 0 else 0}, False
+        return {1 if verb[1] == "is-locked" else 0}, False
     if verb[0] == "pool" and "max" in last:
         require(int(last.get("weight", "1")) <= int(last["max"]))
     require(last.get("store", "file:").startswith("file:"))
@@ -304,13 +307,14 @@ def random_line(dice, store, marker):
     words = []
     if dice.random() < 0.2:
         words += random_option(dice, some_globals, store)
-    noun, verb = dice.choice(list(VERBS))
+    runs = [words for words in VERBS if words[1] == "run"]
+    noun, verb = dice.choice(runs if dice.random() < 0.5 else list(VERBS))
     if dice.random() < 0.03:
         words.append("help")
     words += [noun, verb]
     table = VERBS[noun, verb]
     options = [random_option(dice, table, store) for _ in range(dice.randrange(5))]
-    if dice.random() < 0.9:
+    if "key" in table and dice.random() < 0.9:
         options.append(["-k", dice.choice(["x", "y{0}", "z"])])
     if "max" in table and dice.random() < 0.9:
         options.append([f"-n{dice.randrange(1, 9)}"])

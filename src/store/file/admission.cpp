@@ -1,37 +1,23 @@
 #include "store/file/admission.h"
 
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 
 #include "errors.h"
+#include "store/file/file_system.h"
 #include "store/file/lease.h"
 #include "store/file/locks.h"
 #include "store/file/picture.h"
 #include "store/file/poke.h"
+#include "store/inherited.h"
 #include "util/process.h"
 
 namespace cachify::store::file {
 
 namespace {
-
-// File systems whose locks or mappings other hosts or other mounts share: a sleeper could miss
-// what happens there.
-bool wakes_sleepers(int fd) {
-  struct statfs status {};
-  if (::fstatfs(fd, &status) != 0) return true;
-  constexpr std::array<uint32_t, 9> kRemote = {
-      0x6969 /* nfs */,      0x517b /* smb */,        0xfe534d42 /* smb2 */,
-      0xff534d42 /* cifs */, 0x65735546 /* fuse */,   0x01021997 /* 9p */,
-      0x00c36400 /* ceph */, 0x0bd00bd0 /* lustre */, 0x47504653 /* gpfs */};
-  const auto type = static_cast<uint32_t>(status.f_type);
-  return std::find(kRemote.begin(), kRemote.end(), type) == kRemote.end();
-}
 
 template <size_t size>
 void copy_text(char (&to)[size], const std::string& text) {
@@ -165,7 +151,6 @@ void Admission::dismiss_others() {
 // Whether an ancestor of this process holds the lock without an end.
 bool Admission::held_above() {
   if (claim_.kind != Kind::lock) return false;
-  const char* inherited_id = std::getenv("CACHIFY_ID");
   std::vector<pid_t> above;
   const Table& table = state_->table();
   for (const uint32_t index : table.holders()) {
@@ -178,7 +163,7 @@ bool Admission::held_above() {
       if (std::find(above.begin(), above.end(), static_cast<pid_t>(holder.pid)) != above.end()) {
         return true;
       }
-    } else if (inherited_id != nullptr && inherited_id == id_of(entry.ticket)) {
+    } else if (is_inherited(id_of(entry.ticket))) {
       // Its cachify was killed or cannot be seen from here, but we have the mark of its command.
       return true;
     }

@@ -7,6 +7,7 @@
 #include "quick/handover.h"
 #include "store/file/admission.h"
 #include "store/file/directory.h"
+#include "store/file/examine.h"
 #include "store/file/lease.h"
 #include "store/file/look.h"
 #include "store/file/picture.h"
@@ -60,6 +61,7 @@ class FileStore : public Store {
     return file::situation(directory_, kind, prefix_ + key);
   }
   std::vector<KeySummary> list(Kind kind) override { return file::list(directory_, kind, prefix_); }
+  std::vector<Finding> examine() override { return file::examine(directory_); }
   bool wait_until(Kind kind, const std::string& key,
                   const std::function<bool(const Situation&)>& enough,
                   const std::optional<util::MonotonicTime>& deadline,

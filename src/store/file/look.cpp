@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "store/file/file_watch.h"
@@ -16,6 +15,8 @@ namespace cachify::store::file {
 
 namespace {
 
+constexpr int kLookFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+
 using std::chrono::milliseconds;
 
 // A death changes no file, so who waits for a situation looks again after this long.
@@ -24,24 +25,13 @@ constexpr util::Duration kHeartbeat = milliseconds(250);
 constexpr util::Duration kPause = milliseconds(5);
 
 // What a look without the mutex tells of most of the files of a directory: nobody uses the key and
-// nothing is stored. Sound as the checksum covers all that it goes by. Otherwise the prefixed key,
-// from the file's name or its second page; nullopt also when the file is gone.
-std::optional<std::string> key_worth_a_look(const Directory& directory, const std::string& name) {
-  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  std::optional<std::string> key = key_in_name(name);
-  const util::UniqueFd fd = util::open_above_stdio(directory.fd(), name.c_str(), kFlags);
-  if (!fd) return errno == ENOENT ? std::nullopt : key;
+// nothing is stored. Sound, as the checksum covers all that it goes by.
+bool is_idle(const Directory& directory, const std::string& name) {
+  const util::UniqueFd fd = util::open_above_stdio(directory.fd(), name.c_str(), kLookFlags);
   Header header{};
-  if (util::read_at(fd.get(), &header, sizeof header, 0) == sizeof header &&
-      header.magic == kMagic && header.high_water == 0 && header.stored_max == 0 &&
-      header.closed == 0 && header.checksum == checksum_of(header, nullptr, 0)) {
-    return std::nullopt;
-  }
-  if (key) return key;
-  std::string text(kPage, '\0');
-  if (util::read_at(fd.get(), text.data(), text.size(), kKeyTextOffset) < 0) return std::nullopt;
-  text.resize(std::strlen(text.c_str()));
-  return text;
+  return fd && util::read_at(fd.get(), &header, sizeof header, 0) == sizeof header &&
+         header.magic == kMagic && header.high_water == 0 && header.stored_max == 0 &&
+         header.closed == 0 && header.checksum == checksum_of(header, nullptr, 0);
 }
 
 }  // namespace
@@ -52,14 +42,25 @@ Situation situation(const Directory& directory, Kind kind, const std::string& pr
   return picture_of(state, std::nullopt);
 }
 
+std::optional<std::string> key_of(const Directory& directory, const std::string& name) {
+  if (auto key = key_in_name(name)) return key;
+  const util::UniqueFd fd = util::open_above_stdio(directory.fd(), name.c_str(), kLookFlags);
+  std::string text(kPage, '\0');
+  if (!fd || util::read_at(fd.get(), text.data(), text.size(), kKeyTextOffset) < 0) {
+    return std::nullopt;
+  }
+  text.resize(std::strlen(text.c_str()));
+  return text;
+}
+
 std::vector<KeySummary> list(const Directory& directory, Kind kind, const std::string& prefix) {
   std::vector<KeySummary> keys;
   for (const std::string& name : names_in(directory)) {
     if (!is_state_file(kind, name)) continue;
     const std::optional<std::string> in_name = key_in_name(name);
-    if (in_name && in_name->rfind(prefix, 0) != 0) continue;
-    const std::optional<std::string> key = key_worth_a_look(directory, name);
-    // Of another prefix, or a file that somebody else has put there.
+    if ((in_name && in_name->rfind(prefix, 0) != 0) || is_idle(directory, name)) continue;
+    const std::optional<std::string> key = in_name ? in_name : key_of(directory, name);
+    // Gone; of another prefix; or a file that somebody else has put there.
     if (!key || key->rfind(prefix, 0) != 0 || file_name(kind, *key).name != name) continue;
     StateFile state(directory, kind, *key);
     if (state.lock(StateFile::Access::read_only, {}) != StateFile::Locking::locked) continue;
