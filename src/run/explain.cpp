@@ -115,7 +115,8 @@ std::optional<util::Duration> WaitExplainer::explain_after() const {
 }
 
 void WaitExplainer::waiting(const store::Situation& situation, int64_t position) {
-  std::string text = "waiting for " + claim_.key;
+  const bool ending = claim_.replace && claim_.replace->running && position == 1;
+  std::string text = (ending ? "ending who holds " : "waiting for ") + claim_.key;
   if (claim_.kind == Kind::pool) {
     text += " " + max_text(situation.stored_max.value_or(claim_.max));
   }

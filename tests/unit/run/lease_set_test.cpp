@@ -19,6 +19,7 @@ namespace {
 
 // What one lease is to do, and what was done to it.
 struct Script {
+  Script(std::string id, uint64_t fence) : grant{std::move(id), fence, 0, 1} {}
   store::Grant grant;
   std::optional<int64_t> next;
   int fd = -1;
@@ -71,7 +72,7 @@ bool readable(int fd) {
 // Of the keys c, a and b.
 struct Fixture {
   std::string released;
-  Script a{{"A", 1, 0, 1}}, b{{"B", 2, 0, 1}}, c{{"C", 3, 0, 1}};
+  Script a{"A", 1}, b{"B", 2}, c{"C", 3};
   LeaseSet set{{"c", "a", "b"}};
 
   void add(Script& script) { set.add(std::make_unique<ScriptedLease>(script, released)); }
@@ -175,7 +176,7 @@ TEST_CASE_FIXTURE(Fixture, "while more are to come, one that is not held any mor
   CHECK(set.all_held());
   for (const State state : {State::lost, State::taken, State::released}) {
     LeaseSet other{{"x", "w"}};
-    Script w{{"W", 1, 0, 1}};
+    Script w("W", 1);
     other.add(std::make_unique<ScriptedLease>(w, released));
     w.ticks = {state};
     CHECK_FALSE(other.all_held());
