@@ -139,12 +139,11 @@ class Status(LookingCase):
         self.assertIn("2 of 1 slot in use (stored cap)", self.table("pool", "status", "-k", "jobs")[0])
 
     def test_a_closed_key(self):
-        for noun in ("pool", "lock"):
-            self.assertFalse(self.status(noun)["closed"])
-            done = self.cachify(noun, "close", "-k", "jobs")
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertTrue(self.status(noun)["closed"])
-            self.assertIn(", closed", self.table(noun, "status", "-k", "jobs")[0])
+        self.assertFalse(self.status()["closed"])
+        done = self.cachify("pool", "close", "-k", "jobs")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.status()["closed"])
+        self.assertIn(", closed", self.table("pool", "status", "-k", "jobs")[0])
 
     def test_the_counters_count(self):
         self.assertEqual(self.cachify(*JOBS, "--", "true").returncode, 0)
