@@ -50,8 +50,15 @@ std::string shed_text(const store::ShedAt& shed) {
 
 }  // namespace
 
-std::string refusal_text(const Request& request, const store::Acquisition& acquisition) {
-  const store::Claim& claim = request.claim;
+std::string shown_key(const Request& request) {
+  if (request.keys.empty()) return request.claim.key;
+  std::string text;
+  for (const std::string& key : request.keys) text += (text.empty() ? "" : ", ") + key;
+  return text;
+}
+
+std::string refusal_text(const store::Claim& claim, const std::optional<util::Duration>& timeout,
+                         const store::Acquisition& acquisition) {
   const std::string& key = claim.key;
   const bool pool = claim.kind == Kind::pool;
   const std::string full =
@@ -71,7 +78,7 @@ std::string refusal_text(const Request& request, const store::Acquisition& acqui
       return full + " An ancestor of this command holds it, so that it can never be had";
     case Outcome::timed_out:
       return key + (pool ? ": no slot became free" : ": the lock did not become free") +
-             (request.timeout ? " within " + span_text(*request.timeout) : "");
+             (timeout ? " within " + span_text(*timeout) : "");
     case Outcome::full:
     case Outcome::admitted:
     case Outcome::interrupted:
@@ -108,7 +115,8 @@ std::optional<util::Duration> WaitExplainer::explain_after() const {
 }
 
 void WaitExplainer::waiting(const store::Situation& situation, int64_t position) {
-  std::string text = "waiting for " + claim_.key;
+  const bool ending = claim_.replace && claim_.replace->running && position == 1;
+  std::string text = (ending ? "ending who holds " : "waiting for ") + claim_.key;
   if (claim_.kind == Kind::pool) {
     text += " " + max_text(situation.stored_max.value_or(claim_.max));
   }

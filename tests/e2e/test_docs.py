@@ -9,8 +9,10 @@ from pathlib import Path
 from support import CACHIFY, main
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("pool run", "pool size", "pool status", "pool list",
-         "lock run", "lock is-locked", "lock status", "lock list", "doctor")  # fmt: skip
+VERBS = ("pool run", "pool acquire", "pool release", "pool resize", "pool close", "pool open",
+         "pool wait", "pool size", "pool status", "pool list",
+         "lock run", "lock acquire", "lock release", "lock is-locked", "lock status", "lock list",
+         "doctor")  # fmt: skip
 SETTINGS = ("STORE PREFIX PROFILE CONFIG SLOT_EXP EXP TIMEOUT ON_LOST KILL_AFTER CONFLICT_EXIT_CODE"
             " QUIET VERBOSE REDIS_PASSWORD KEY MAX SLOT ID FENCE WAITED").split()  # fmt: skip
 
@@ -123,12 +125,15 @@ class Bash(unittest.TestCase):
         for words, expected in (
             (("cachify", ""), {"pool", "lock", "doctor", "help"}),
             (("cachify", "-q", "--store", "x", "p"), {"pool"}),
-            (("cachify", "pool", ""), {"run", "size", "status", "list"}),
-            (("cachify", "help", "lock", ""), {"run", "is-locked", "status", "list"}),
+            (("cachify", "pool", ""), {"run", "size", "status", "list", "acquire", "release",
+                                      "resize", "close", "open", "wait"}),
+            (("cachify", "help", "lock", ""), {"run", "is-locked", "status", "list",
+                                              "acquire", "release"}),
             (("cachify", "doctor", "--j"), {"--json"}),
             (("cachify", "pool", "run", "--sl"), {"--slot-exp"}),
             (("cachify", "lock", "run", "--on-lost", ""), {"warn", "term", "kill"}),
             (("cachify", "lock", "run", "--on-lost", "=", "t"), {"term"}),
+            (("cachify", "pool", "wait", "--until", ""), {"free", "empty", "idle"}),
             (("cachify", "lock", "run", "--on-lost", "="), {"warn", "term", "kill"}),
             (("cachify", "lock", "run", "-k", "x", "-t", "n"), {"none"}),
             (("cachify", "lock", "run", "-k", ""), set()),
