@@ -188,6 +188,19 @@ std::string rendered(const Line& line, const Look& look) {
   return result;
 }
 
+std::vector<std::string> wrapped(const Span& span, const Look& look) {
+  const std::string shown = safe(span.text);
+  std::string_view rest = shown;
+  std::vector<std::string> lines;
+  do {
+    std::string_view piece = look.width ? beginning_of(rest, *look.width) : rest;
+    if (piece.empty()) piece = first_of(rest);  // wider than the place
+    lines.push_back(rendered({{std::string(piece), span.paint}}, look));
+    rest.remove_prefix(std::min(piece.size(), rest.size()));
+  } while (!rest.empty());
+  return lines;
+}
+
 std::string joined(const std::vector<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines) text.append(line).append("\n");

@@ -11,10 +11,10 @@ import struct
 import subprocess
 import termios
 import time
-import unittest
 
 import json_schema
-from support import CACHIFY, Case, alive, main, on_every_store, process_state, wait_until
+from redis_server import Server, missing
+from support import CACHIFY, Case, alive, main, on_every_store, wait_until
 
 JOBS = ("pool", "run", "-k", "jobs", "-n", "2")
 CSI = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])")
@@ -509,6 +509,40 @@ class Watch(LookingCase):
         holder = self.hold(*JOBS)
         wait_until(lambda: terminal.read() or f"pid {holder.process.pid}" in terminal.text, "the change")
         self.assertNotIn("\x1b", terminal.text)
+
+
+class Outages(LookingCase):
+    def setUp(self):
+        super().setUp()
+        if missing():
+            self.skipTest(missing())
+        self.server = Server(tcp=False)
+        self.addCleanup(self.server.stop)
+        self.look = ("pool", "status", "-k", "jobs", "--watch", "--store", self.server.unix_url)
+
+    def test_on_a_terminal_an_outage_is_shown_and_waited_out(self):
+        terminal = Terminal(self, *self.look)
+        terminal.wait_for("0 slots in use")
+        self.server.kill()
+        screen = terminal.wait_for("trying again")
+        self.assertIn(self.server.socket, "".join(screen))
+        self.server.start()
+        wait_until(lambda: "trying again" not in "\n".join(terminal.screen()), "the trouble is over")
+        self.hold(*JOBS, "--store", self.server.unix_url)
+        terminal.wait_for("1 of 2 slots")
+        self.server.kill()
+        terminal.wait_for("trying again")
+        terminal.type("\x03")
+        self.assertEqual(terminal.wait(), -signal.SIGINT)
+
+    def test_elsewhere_an_outage_ends_it(self):
+        for json_too in ((), ("--json",)):
+            process = self.start(*self.look, *json_too)
+            process.stdout.readline()
+            self.server.kill()
+            self.assertEqual(process.wait(30), 69)
+            self.assertRegex(process.stderr.read(), r"\Acachify: [^\n]+\n\Z")
+            self.server.start()
 
 
 class WatchInTheShell(LookingCase):
