@@ -11,10 +11,10 @@ import struct
 import subprocess
 import termios
 import time
-import unittest
 
 import json_schema
-from support import CACHIFY, Case, alive, main, on_every_store, process_state, wait_until
+from redis_server import Server, missing
+from support import CACHIFY, Case, alive, main, on_every_store, wait_until
 
 JOBS = ("pool", "run", "-k", "jobs", "-n", "2")
 CSI = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])")
@@ -129,15 +129,6 @@ class Status(LookingCase):
         now = self.wait_for_status(lambda now: now["size"] == 1, "the slot has expired")
         self.assertEqual([one["slot"] for one in now["holders"]], [1])
 
-    def test_a_dead_waiter_is_left_out(self):
-        self.hold("lock", "run", "-k", "jobs")
-        waiter = self.start("lock", "run", "-k", "jobs", "-w", "--", "true")
-        self.wait_for_queued(waiter)
-        self.assertEqual(self.status("lock")["waiting"], 1)
-        waiter.kill()
-        waiter.wait()
-        self.wait_for_status(lambda now: now["waiting"] == 0, "the dead waiter is forgotten", "lock")
-
     def test_a_stored_cap_below_what_is_in_use(self):
         self.hold(*JOBS)
         self.hold(*JOBS)
@@ -148,12 +139,11 @@ class Status(LookingCase):
         self.assertIn("2 of 1 slot in use (stored cap)", self.table("pool", "status", "-k", "jobs")[0])
 
     def test_a_closed_key(self):
-        for noun in ("pool", "lock"):
-            self.assertFalse(self.status(noun)["closed"])
-            done = self.cachify(noun, "close", "-k", "jobs")
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertTrue(self.status(noun)["closed"])
-            self.assertIn(", closed", self.table(noun, "status", "-k", "jobs")[0])
+        self.assertFalse(self.status()["closed"])
+        done = self.cachify("pool", "close", "-k", "jobs")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.status()["closed"])
+        self.assertIn(", closed", self.table("pool", "status", "-k", "jobs")[0])
 
     def test_the_counters_count(self):
         self.assertEqual(self.cachify(*JOBS, "--", "true").returncode, 0)
@@ -206,8 +196,18 @@ class Status(LookingCase):
         self.assertEqual(self.told("pool", "list", schema=json_schema.LIST), [summary])
 
 
-class Orphans(LookingCase):
-    """Redis has none: a lease can't outlive its cachify there."""
+class Deaths(LookingCase):
+    """On the file store, where kernel locks tell at once. Redis has no orphans, as a lease can't
+    outlive its cachify, and finds out about a dead waiter when its turn comes."""
+
+    def test_a_dead_waiter_is_left_out(self):
+        self.hold("lock", "run", "-k", "jobs")
+        waiter = self.start("lock", "run", "-k", "jobs", "-w", "--", "true")
+        self.wait_for_queued(waiter)
+        self.assertEqual(self.status("lock")["waiting"], 1)
+        waiter.kill()
+        waiter.wait()
+        self.assertEqual(self.status("lock")["waiting"], 0)
 
     def test_a_slot_whose_cachify_was_killed_is_an_orphan(self):
         holder = self.hold(*JOBS)
@@ -509,6 +509,40 @@ class Watch(LookingCase):
         holder = self.hold(*JOBS)
         wait_until(lambda: terminal.read() or f"pid {holder.process.pid}" in terminal.text, "the change")
         self.assertNotIn("\x1b", terminal.text)
+
+
+class Outages(LookingCase):
+    def setUp(self):
+        super().setUp()
+        if missing():
+            self.skipTest(missing())
+        self.server = Server(tcp=False)
+        self.addCleanup(self.server.stop)
+        self.look = ("pool", "status", "-k", "jobs", "--watch", "--store", self.server.unix_url)
+
+    def test_on_a_terminal_an_outage_is_shown_and_waited_out(self):
+        terminal = Terminal(self, *self.look)
+        terminal.wait_for("0 slots in use")
+        self.server.kill()
+        screen = terminal.wait_for("trying again")
+        self.assertIn(self.server.socket, "".join(screen))
+        self.server.start()
+        wait_until(lambda: "trying again" not in "\n".join(terminal.screen()), "the trouble is over")
+        self.hold(*JOBS, "--store", self.server.unix_url)
+        terminal.wait_for("1 of 2 slots")
+        self.server.kill()
+        terminal.wait_for("trying again")
+        terminal.type("\x03")
+        self.assertEqual(terminal.wait(), -signal.SIGINT)
+
+    def test_elsewhere_an_outage_ends_it(self):
+        for json_too in ((), ("--json",)):
+            process = self.start(*self.look, *json_too)
+            process.stdout.readline()
+            self.server.kill()
+            self.assertEqual(process.wait(30), 69)
+            self.assertRegex(process.stderr.read(), r"\Acachify: [^\n]+\n\Z")
+            self.server.start()
 
 
 class WatchInTheShell(LookingCase):
