@@ -190,13 +190,15 @@ class Waiting(Steering):
         self.steer("pool", "wait", "--until", "empty", "-t", "20")
         self.assertLess(time.monotonic() - started, 2)
 
-    def test_wait_rides_out_a_restart(self):
+    def test_wait_does_not_believe_a_server_that_has_lost_its_data(self):
+        self.env["CACHIFY_STORE"] = self.server.unix_url + "?lease=3s"
         holder = self.hold(*POOL, "1")
         watcher = self.start("pool", "wait", "-k", "jobs", "--until", "empty")
         wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
         self.server.restart()
         self.wait_until_listening()
         wait_until(lambda: self.server("KEYS", "*:w"), "it watches again")
+        time.sleep(2.5)  # longer than the server is not believed
         self.assertEqual(watcher.poll(), None)
         self.assertEqual(holder.finish(0), 0)
         self.assertEqual(watcher.wait(10), 0, watcher.stderr.read())

@@ -40,7 +40,7 @@ bool Watch::run() {
   try {
     // Most questions are answered by the first look, which changes nothing.
     Picture picture = look();
-    while (!(reached = enough_(picture.situation)) && !limit_.passed()) {
+    while (!(reached = is_enough(picture.situation)) && !limit_.passed()) {
       if (id_.empty()) {
         id_ = random_id();
       } else {
@@ -53,6 +53,14 @@ bool Watch::run() {
   }
   leave();
   return reached;
+}
+
+bool Watch::is_enough(const Situation& situation) {
+  const int64_t begun_us = std::exchange(books_begun_us_, situation.created_us);
+  if (begun_us != 0 && begun_us != situation.created_us) {
+    in_doubt_until_ = util::monotonic_now() + address_.lease * 2 / 5 + seconds(1);
+  }
+  return util::monotonic_now() >= in_doubt_until_ && enough_(situation);
 }
 
 // An outage is ridden out by who has been told before that the store works.
@@ -76,7 +84,8 @@ void Watch::sleep(const Picture& picture) {
   const util::MonotonicTime now = util::monotonic_now();
   // A moment later, so that the server's clock agrees.
   const util::Duration next = picture.next_end.value_or(kLookAgain) + milliseconds(2);
-  const Limit nap = limit_.within(std::min<util::Duration>(next, kLookAgain));
+  Limit nap = limit_.within(std::min<util::Duration>(next, kLookAgain));
+  if (now < in_doubt_until_) nap.until = std::min(nap.until, in_doubt_until_);
   try {
     Connection& connection = *client_.connection();
     connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
