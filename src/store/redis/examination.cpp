@@ -67,7 +67,7 @@ bool is_local(const Endpoint& endpoint) {
 
 std::string milliseconds_text(util::Duration duration) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.2f ms", static_cast<double>(duration.count()) / 1e6);
+  std::snprintf(text.data(), text.size(), "%.3f ms", static_cast<double>(duration.count()) / 1e6);
   return text.data();
 }
 
