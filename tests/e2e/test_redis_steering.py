@@ -1,6 +1,6 @@
 """Steering over a Redis server, where it is that store's own: marks, listening, watching."""
 
-import os
+import json
 import signal
 import time
 
@@ -211,6 +211,28 @@ class Waiting(Steering):
         self.assertEqual(watcher.wait(5), -signal.SIGTERM)
 
 
+class Dead(Steering):
+    def test_a_killed_waiter_is_not_shown_and_not_counted_as_dismissed(self):
+        self.hold(*POOL, "1")
+        waiters = [self.start(*POOL, "1", "--wait", "--", "true") for _ in range(3)]
+        self.wait_for_queued(*waiters)
+        waiters[1].kill()
+        waiters[1].wait()
+        done = self.cachify("pool", "status", "-k", "jobs", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        alive = {waiters[0].pid, waiters[2].pid}
+        self.assertEqual({one["pid"] for one in json.loads(done.stdout)["waiters"]}, alive)
+        self.assertEqual(self.store.server("ZCARD", "cachify:pool:{jobs}:q"), 2)
+
+    def test_a_stopped_waiter_is_not_dead(self):
+        self.hold(*POOL, "1")
+        waiter = self.start(*POOL, "1", "--wait", "--", "true")
+        self.wait_for_queued(waiter)
+        waiter.send_signal(signal.SIGSTOP)
+        done = self.cachify("pool", "status", "-k", "jobs", "--json")
+        self.assertEqual([one["pid"] for one in json.loads(done.stdout)["waiters"]], [waiter.pid])
+
+
 class Rights(Steering):
     def test_the_user_of_the_readme_can_steer(self):
         self.server("ACL", "SETUSER", "ann", "on", ">pw", *documented_rights())
@@ -254,7 +276,6 @@ class Lists(Steering):
 
     @staticmethod
     def quoted(key):
-        import json
         return '"key":' + json.dumps(key, ensure_ascii=False)
 
 

@@ -28,9 +28,9 @@ class Watch {
 
  private:
   // With this one, the next change wakes us.
-  Picture look();
+  Picture look(bool closely);
   bool is_enough(const Situation& situation);
-  void sleep(const Picture& picture);
+  bool sleep(const Picture& picture);
   void leave() noexcept;
 
   const Address& address_;
