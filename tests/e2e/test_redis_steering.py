@@ -262,6 +262,56 @@ class Rights(Steering):
         self.assertEqual(self.server("ACL", "LOG"), [])
 
 
+class Doctor(Steering):
+    def doctor(self, expected, *parts, **env):
+        done = self.cachify("doctor", env=env)
+        self.assertEqual(done.returncode, expected, done.stdout + done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stdout)
+        return done.stdout
+
+    def keys(self):
+        return self.server("KEYS", "*")
+
+    def test_a_server_that_is_set_up_well_is_all_right_and_nothing_stays_there(self):
+        self.server("CONFIG", "SET", "appendonly", "yes")
+        self.server("CONFIG", "SET", "appendfsync", "always")
+        self.doctor(0, "Redis ", "a master", "answers in", "on disk before it answers",
+                    "may do all that is needed")
+        self.assertEqual(self.keys(), [])
+
+    def test_what_can_lose_slots_is_doubtful(self):
+        self.server("CONFIG", "SET", "maxmemory", "100mb")
+        self.server("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+        self.doctor(1, "appendonly yes", "maxmemory-policy volatile-lru")
+        self.server("CONFIG", "SET", "appendonly", "yes")
+        self.doctor(1, "appendfsync always")
+
+    def test_missing_rights_are_named_as_they_have_to_be_given(self):
+        self.server("ACL", "SETUSER", "bob", "on", ">pw", *documented_rights(), "-zadd", "-blpop",
+                    "-multi", "-scan", "resetchannels")
+        url = f"redis+unix://bob:pw@{self.server.socket}"
+        out = self.doctor(1, "ACL SETUSER bob", "+zadd", "+blpop", "+multi", "+scan", "&cachify:*",
+                          CACHIFY_STORE=url)
+        self.assertNotIn("+zrem", out)
+        self.assertNotIn("pw", out)
+        self.assertEqual(self.keys(), [])
+
+    def test_a_replica_and_too_few_replicas_are_bad(self):
+        url = self.server.unix_url + "?wait-replicas=1"
+        self.doctor(1, "wait-replicas=1", CACHIFY_STORE=url)
+        self.server("CONFIG", "SET", "min-replicas-to-write", "1")
+        self.doctor(1, "NOREPLICAS")
+        self.server("REPLICAOF", "127.0.0.1", "1")
+        self.doctor(1, "it is a replica", "READONLY")
+
+    def test_nobody_listens_and_a_wrong_password_are_findings(self):
+        self.doctor(69, "WRONGPASS",
+                    CACHIFY_STORE=f"redis+unix://ann:tulip@{self.server.socket}")
+        self.server.kill()
+        self.doctor(69, "cannot be used")
+
+
 class Lists(Steering):
     def test_a_prefix_and_keys_with_characters_that_mean_something_to_the_server(self):
         keys = ("a*b", "[x]", "{}", "%7B", "a b", "\\", "ü")
