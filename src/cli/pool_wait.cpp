@@ -6,10 +6,10 @@
 #include "cli/run_options.h"
 #include "errors.h"
 #include "run/admit.h"
-#include "run/explain.h"
 #include "run/steer.h"
 #include "util/log.h"
 #include "util/output.h"
+#include "util/time_text.h"
 
 namespace cachify::cli {
 
@@ -56,12 +56,12 @@ class PoolWait : public Command {
     const util::MonotonicTime started = util::monotonic_now();
     run::Interrupts interrupts;
     if (run::wait_until(*store, store::Kind::pool, key, *until_, limit, interrupts)) {
-      util::write_output(run::seconds_text(util::monotonic_now() - started) + "\n");
+      util::write_output(util::seconds_text(util::monotonic_now() - started) + "\n");
       return {};
     }
     if (const auto signal = interrupts.caught()) return run::stopped_by(*signal);
     util::message(key + ": not " + std::string(name_of(*until_)) +
-                  (patience.wait ? " within " + run::span_text(*limit) : ""));
+                  (patience.wait ? " within " + util::span_text(*limit) : ""));
     return {kExitTimeout, std::nullopt};
   }
 

@@ -1,10 +1,10 @@
 #include "cli/run_options.h"
 
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <charconv>
 
+#include "util/identity.h"
 #include "util/parse.h"
 #include "util/text.h"
 
@@ -176,8 +176,7 @@ store::Who who_am_i(const std::vector<std::string>& command) {
   store::Who who;
   who.pid = ::getpid();
   who.uid = ::geteuid();
-  utsname names;
-  if (::uname(&names) == 0) who.host = names.nodename;
+  who.host = util::host_name();
   who.command = shown_command(command);
   return who;
 }

@@ -77,8 +77,9 @@ Admittance admit_to_one(store::Store& store, const Request& request, Interrupts&
 class HoldingExplainer : public WaitExplainer {
  public:
   HoldingExplainer(const store::Claim& claim, LeaseSet& held) : WaitExplainer(claim), held_(held) {}
-  std::optional<int64_t> next_look() const override { return held_.next_tick(); }
   bool go_on() override { return held_.all_held(); }
+  std::optional<int64_t> next_look() const override { return held_.next_tick(); }
+  int look_fd() const override { return held_.tick_fd(); }
 
  private:
   LeaseSet& held_;

@@ -15,10 +15,10 @@ namespace cachify::run {
 // owner ends, or the keeper is sent TERM, INT or HUP. Prints the id and returns 0; refused, it says
 // so and ends with the code for that.
 //
-// All or nothing: whoever ends otherwise than with 0 (by a signal, SIGKILL included, at any
-// instant; because the id could not be printed; because the owner ended) leaves nothing held and
-// nobody in the queue. Where the keeper itself is killed, the store's crash rules hold: nothing
-// inherits its slot.
+// All or nothing: whoever ends otherwise than with 0 (by a signal; because the id could not be
+// printed, or the owner ended) leaves nothing held and nobody in the queue. After a SIGKILL, at
+// any instant, what has been printed tells: without a whole id nothing is held. Where the keeper
+// itself is killed, the store's crash rules hold: nothing inherits its slot.
 //
 // `open_store` is called in the keeper, so that what the store opens belongs to it alone. Throws
 // Error.

@@ -9,6 +9,7 @@
 #include "run/program.h"
 #include "run/supervise.h"
 #include "util/log.h"
+#include "util/time_text.h"
 
 namespace cachify::run {
 namespace {
@@ -46,7 +47,7 @@ std::vector<std::string> variables_for(const Request& request, const store::Leas
           "CACHIFY_SLOT=" + std::to_string(grant.slot),
           "CACHIFY_ID=" + id,
           "CACHIFY_FENCE=" + fence,
-          "CACHIFY_WAITED=" + seconds_text(waited)};
+          "CACHIFY_WAITED=" + util::seconds_text(waited)};
 }
 
 // A lease without a descriptor that COMMAND could keep ends soon after cachify was killed. COMMAND

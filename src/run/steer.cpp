@@ -4,6 +4,7 @@
 
 #include "run/deadline.h"
 #include "run/explain.h"
+#include "store/situation.h"
 #include "util/log.h"
 
 namespace cachify::run {
@@ -11,15 +12,6 @@ namespace {
 
 // Longer than the default from TERM to KILL.
 constexpr util::Duration kLong = std::chrono::seconds(15);
-
-// The N by which a newcomer would be measured: the stored one, else the largest that was asked
-// with.
-int64_t cap_of(const store::Situation& situation) noexcept {
-  int64_t cap = 0;
-  for (const store::HolderInfo& holder : situation.holders) cap = std::max(cap, holder.max);
-  for (const store::WaiterInfo& waiter : situation.waiters) cap = std::max(cap, waiter.max);
-  return situation.stored_max.value_or(cap);
-}
 
 }  // namespace
 
@@ -34,7 +26,8 @@ bool is_so(Until until, const store::Situation& situation) noexcept {
       break;
   }
   if (situation.closed || !nobody_waits) return false;
-  return situation.size == 0 || situation.size < cap_of(situation);
+  return situation.size == 0 ||
+         situation.size < store::max_of(store::Kind::pool, situation).value_or(0);
 }
 
 bool wait_until(store::Store& store, store::Kind kind, const std::string& key, Until until,

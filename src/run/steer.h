@@ -11,6 +11,7 @@
 // What acts on a key without holding it.
 namespace cachify::run {
 
+// Of a pool.
 enum class Until {
   free,   // a newcomer would be let in: not closed, a slot to be had, and nobody waits for it
   empty,  // nobody holds

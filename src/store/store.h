@@ -209,10 +209,11 @@ class WaitObserver {
   // Called once at most, with the position of the caller in situation.waiters (0: unknown).
   virtual void waiting(const Situation&, int64_t /*position*/) {}
   // For who holds other leases of this store meanwhile. go_on() is asked whenever acquire() wakes
-  // while it waits, after a poke too, and at next_look() (CLOCK_BOOTTIME ns; nullopt: no need) at
-  // the latest; false makes it leave the queue with Outcome::interrupted.
-  virtual std::optional<int64_t> next_look() const { return std::nullopt; }
+  // while it waits: after a poke, when look_fd() is readable, and at next_look() (CLOCK_BOOTTIME
+  // ns) at the latest. False makes it leave the queue with Outcome::interrupted.
   virtual bool go_on() { return true; }
+  virtual std::optional<int64_t> next_look() const { return std::nullopt; }
+  virtual int look_fd() const { return -1; }
   // Something the user may want to know with -v (for example: polling instead of sleeping).
   virtual void note(const std::string&) {}
 };

@@ -359,6 +359,7 @@ class Keeper(AcquireCase):
             stdout, _ = process.communicate(timeout=30)
             if process.returncode == 0:
                 self.assertTrue(self.is_locked())
+            if stdout:
                 self.cachify("lock", "release", "-k", "jobs", "--id", stdout.strip())
             self.wait_for_nothing()
 

@@ -33,6 +33,12 @@ class Replace(Case):
         self.assertEqual(code, 76)
         self.assertIn("taken away", said)
 
+    def test_v_says_whom_it_ends(self):
+        old = self.hold(*LOCK)
+        done = self.cachify("-v", *LOCK, "--replace", "running", "--", "true")
+        self.assertEqual(done.returncode, 0)
+        self.assert_one_message(done, "ending who holds jobs", f"pid {old.process.pid} ")
+
     def test_where_it_is_free_it_just_runs(self):
         for mode in ("running", "waiting", "both"):
             for noun in (LOCK, (*POOL, "-n", "1")):
