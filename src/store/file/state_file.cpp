@@ -170,12 +170,7 @@ void StateFile::read(bool first_only) {
     return;
   }
   // Extras are written before their holder and cleared after it; one alone is a crash's leftover.
-  for (uint32_t i = 0; i < count; ++i) {
-    const Entry& entry = table_.entries[i];
-    if (entry.state != EntryState::extra) continue;
-    const Entry& holder = table_.entries[entry.primary];
-    if (holder.state != EntryState::holding || holder.ticket != entry.ticket) table_.clear(i);
-  }
+  table_.drop_stray_extras();
   if (name_.hashed) check_key_text();
 }
 
