@@ -32,8 +32,10 @@ bool all_zero(const Header& header) {
 bool is_sound(const Entry& entry, const Header& header) {
   static constexpr Entry kFree{};
   if (entry.state == EntryState::free) return std::memcmp(&entry, &kFree, sizeof entry) == 0;
+  // Of an extra the holder may be gone already, and the table shorter for it.
   return entry.checksum == checksum_of(entry) && entry.state <= EntryState::dismissed &&
-         entry.ticket != 0 && entry.ticket <= header.next && entry.primary < header.high_water;
+         entry.ticket != 0 && entry.ticket <= header.next &&
+         (entry.primary < header.high_water || entry.state == EntryState::extra);
 }
 
 void close_texts(Info& info) {

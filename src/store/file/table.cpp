@@ -50,8 +50,11 @@ void Table::drop_holder(uint32_t index) {
 void Table::drop_stray_extras() {
   for (uint32_t i = 0; i < entries.size(); ++i) {
     if (entries[i].state != EntryState::extra) continue;
-    const Entry& holder = entries[entries[i].primary];
-    if (holder.state != EntryState::holding || holder.ticket != entries[i].ticket) clear(i);
+    const uint32_t primary = entries[i].primary;
+    if (primary >= entries.size() || entries[primary].state != EntryState::holding ||
+        entries[primary].ticket != entries[i].ticket) {
+      clear(i);
+    }
   }
 }
 
