@@ -260,7 +260,7 @@ add_deeds()
 
 class Whole(KilledCase):
     def test_a_slot_in_parts_is_given_back_whole_or_not_at_all(self):
-        """The holder's entry lies beyond the first page, one of its extra entries in it."""
+        """The holder's entry lies beyond the first page, and its extra entry in it."""
         options = ("-n", "14")
         deed = Deed(("release",), (options,) * 14)
         stage = Stage(self, deed, 0)
@@ -269,6 +269,9 @@ class Whole(KilledCase):
             stage.scene, POOL, (*options, "--weight", "2", "--wait"), "heavy", heavy_gate
         )
         self.wait_for_queued(heavy)
+        # So that it is not the table's last entry either, whose end is cut off by the first write.
+        tail = self.caller(stage.scene, POOL, (*options, "--weight", "3", "--wait"), "tail")
+        self.wait_for_queued(tail)
         for i in (0, 2):
             process, gate = stage.holders[i]
             gate.open()
