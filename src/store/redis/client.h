@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/redis/address.h"
@@ -37,6 +38,7 @@ class Client {
   // A request that fails may have been done, or be done later by a server that hangs. This is sent
   // behind it before the connection is closed.
   void undo_with(const Script& script, const Keys& keys, const std::vector<std::string>& arguments);
+  void undo_with(Command command) { undo_ = std::move(command); }
   void forget_undo() noexcept { undo_.clear(); }
 
   // The connection, once something was sent; nullptr: none.
