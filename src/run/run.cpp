@@ -52,11 +52,11 @@ std::string seconds_text(util::Duration waited) {
 
 std::vector<std::string> variables_for(const Request& request, const store::Grant& grant,
                                        util::Duration waited) {
-  return {"CACHIFY_KEY=" + request.claim.key,
-          "CACHIFY_MAX=" + std::to_string(grant.max),
-          "CACHIFY_SLOT=" + std::to_string(grant.slot),
-          "CACHIFY_ID=" + grant.id,
-          "CACHIFY_FENCE=" + std::to_string(grant.fence),
+  const bool has_fence = grant.fence != 0;
+  return {"CACHIFY_KEY=" + request.claim.key, "CACHIFY_MAX=" + std::to_string(grant.max),
+          "CACHIFY_SLOT=" + std::to_string(grant.slot), "CACHIFY_ID=" + grant.id,
+          // One that was inherited would be another slot's.
+          has_fence ? "CACHIFY_FENCE=" + std::to_string(grant.fence) : "CACHIFY_FENCE",
           "CACHIFY_WAITED=" + seconds_text(waited)};
 }
 

@@ -8,6 +8,11 @@ void Store::refuse(const std::string& what) const {
   throw UsageError("the store " + shown_url() + " cannot " + what);
 }
 
+Usage Store::usage(Kind kind, const std::string& key) {
+  const Situation now = situation(kind, key);
+  return {now.size, now.stored_max};
+}
+
 std::vector<KeySummary> Store::list(Kind /*kind*/) {
   refuse("list its keys");
 }

@@ -65,7 +65,7 @@ struct Claim {
 // What the admission gave.
 struct Grant {
   std::string id;      // names this slot in `release --id`
-  uint64_t fence = 0;  // grows with every admission to the key, never repeats
+  uint64_t fence = 0;  // grows with every admission to the key, never repeats; 0: there is none
   int64_t slot = 0;    // the lowest of its slots, 0..N-1, unique among the live holders
   int64_t max = 1;     // the N that was applied
 };
@@ -116,6 +116,12 @@ struct Situation {
   std::vector<WaiterInfo> waiters;  // in the order in which they will be served
   Counters counters;
   int64_t created_us = 0;  // wall clock; 0: the key never was
+};
+
+// How full a key is, at one instant, the dead and the expired left out.
+struct Usage {
+  int64_t size = 0;
+  std::optional<int64_t> stored_max;
 };
 
 // One key of many.
@@ -226,6 +232,9 @@ class Store {
 
   // Slots in use after leaving out the expired and the dead. 0 for a key that never was.
   virtual int64_t size(Kind kind, const std::string& key) = 0;
+  // size() and the stored cap.
+  virtual Usage usage(Kind kind, const std::string& key);
+  // Throws UsageError where the layout does not say who holds and who waits.
   virtual Situation situation(Kind kind, const std::string& key) = 0;
 
   // Looking and steering. A store whose layout cannot do one of these leaves it as it is: it throws
