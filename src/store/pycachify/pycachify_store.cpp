@@ -1,0 +1,97 @@
+#include "store/pycachify/pycachify_store.h"
+
+#include <limits>
+
+#include "errors.h"
+#include "store/pycachify/admission.h"
+#include "store/pycachify/book.h"
+#include "store/redis/failure.h"
+#include "store/redis/retries.h"
+#include "store/redis/transport.h"
+
+namespace cachify::store {
+
+namespace {
+
+using pycachify::LockBook;
+using pycachify::PoolBook;
+
+class PyCachifyStore : public Store {
+ public:
+  explicit PyCachifyStore(const OpenOptions& options)
+      : address_(redis::parse_address(options.url, options.redis_password)),
+        prefix_(options.prefix) {
+    if (address_.tls) redis::require_tls();
+  }
+
+  Acquisition acquire(const Claim& claim, const Patience& patience, run::Interrupts& interrupts,
+                      WaitObserver& observer) override {
+    refuse_impossible(claim);
+    return pycachify::Admission(address_, prefix_, claim, patience, interrupts, observer).run();
+  }
+
+  int64_t size(Kind kind, const std::string& key) override {
+    return ask([&](redis::Client& client, const redis::Limit& limit) {
+      return kind == Kind::lock ? LockBook::size(client, prefix_, key, limit)
+                                : PoolBook::size(client, prefix_, key, limit);
+    });
+  }
+
+  // There is no place for a cap.
+  Usage usage(Kind kind, const std::string& key) override {
+    return {size(kind, key), std::nullopt};
+  }
+
+  Situation situation(Kind /*kind*/, const std::string& /*key*/) override {
+    refuse("tell who holds and who waits");
+  }
+
+  int64_t give_back(Kind kind, const std::string& key,
+                    const std::optional<std::string>& id) override {
+    if (kind != Kind::lock) return Store::give_back(kind, key, id);
+    return ask([&](redis::Client& client, const redis::Limit& limit) {
+      return LockBook::give_back(client, prefix_, key, id, limit);
+    });
+  }
+
+  std::string shown_url() const override { return address_.shown; }
+
+ private:
+  // All that py-cachify has no place for: done halfway, it would be a promise that is not kept.
+  void refuse_impossible(const Claim& claim) const {
+    if (claim.shared) refuse("let readers share a lock (--shared)");
+    if (claim.weight != 1) refuse("give a command more than one slot (--weight)");
+    if (claim.priority != 0) refuse("serve anybody first (--priority): it keeps no order");
+    if (claim.queue_max) refuse("count who waits (--queue-max)");
+    if (claim.replace) refuse("end or dismiss others (--replace)");
+    if (claim.kind == Kind::pool && claim.max < 1) {
+      throw UsageError("--max is needed: the store " + shown_url() + " cannot keep a cap");
+    }
+  }
+
+  // Asks, on a connection of its own, until there is an answer or no hope.
+  template <class Question>
+  int64_t ask(Question question) const {
+    constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
+    redis::Client client(address_);
+    redis::Retries retries(address_, redis::Retries::Mode::first, {kNever, nullptr});
+    while (true) {
+      try {
+        return question(client, retries.limit());
+      } catch (const redis::Failure& failure) {
+        retries.after(failure);
+      }
+    }
+  }
+
+  const redis::Address address_;
+  const std::string prefix_;
+};
+
+}  // namespace
+
+std::unique_ptr<Store> open_pycachify_store(const OpenOptions& options) {
+  return std::make_unique<PyCachifyStore>(options);
+}
+
+}  // namespace cachify::store
