@@ -41,10 +41,10 @@ class PoolSize : public Command {
   run::Ending execute(const Settings& settings, const std::vector<std::string>& command) override {
     const std::string key = key_.resolve(command);
     const auto opened = open_store(settings);
-    store::Usage now;
-    // The stored cap costs more than the number.
+    store::Situation now;
+    // The whole situation costs more than the number.
     if (json_ || (below_ && below_->percent)) {
-      now = opened->usage(store::Kind::pool, key);
+      now = opened->summary(store::Kind::pool, key);
     } else {
       now.size = opened->size(store::Kind::pool, key);
     }
@@ -54,7 +54,7 @@ class PoolSize : public Command {
   }
 
  private:
-  bool is_below(const store::Usage& now) const {
+  bool is_below(const store::Situation& now) const {
     if (!below_->percent) return now.size < below_->slots;
     if (!now.stored_max)
       throw UsageError("--below with a percentage needs a pool with a stored cap; give a number");
@@ -62,7 +62,7 @@ class PoolSize : public Command {
            *below_->percent * static_cast<double>(*now.stored_max);
   }
 
-  static std::string to_json(const std::string& key, const store::Usage& now) {
+  static std::string to_json(const std::string& key, const store::Situation& now) {
     nlohmann::ordered_json object = {{"key", key}, {"max", nullptr}, {"size", now.size}};
     if (now.stored_max) object["max"] = *now.stored_max;
     // JSON is UTF-8; a key need not be.

@@ -8,9 +8,8 @@ void Store::refuse(const std::string& what) const {
   throw UsageError("the store " + shown_url() + " cannot " + what);
 }
 
-Usage Store::usage(Kind kind, const std::string& key) {
-  const Situation now = situation(kind, key);
-  return {now.size, now.stored_max};
+Situation Store::summary(Kind kind, const std::string& key) {
+  return situation(kind, key);
 }
 
 std::vector<KeySummary> Store::list(Kind /*kind*/) {

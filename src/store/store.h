@@ -118,12 +118,6 @@ struct Situation {
   int64_t created_us = 0;  // wall clock; 0: the key never was
 };
 
-// How full a key is, at one instant, the dead and the expired left out.
-struct Usage {
-  int64_t size = 0;
-  std::optional<int64_t> stored_max;
-};
-
 // One key of many.
 struct KeySummary {
   std::string key;  // without the prefix
@@ -232,10 +226,10 @@ class Store {
 
   // Slots in use after leaving out the expired and the dead. 0 for a key that never was.
   virtual int64_t size(Kind kind, const std::string& key) = 0;
-  // size() and the stored cap.
-  virtual Usage usage(Kind kind, const std::string& key);
   // Throws UsageError where the layout does not say who holds and who waits.
   virtual Situation situation(Kind kind, const std::string& key) = 0;
+  // The same for who asks only how full it is: a store may leave out who holds and who waits.
+  virtual Situation summary(Kind kind, const std::string& key);
 
   // Looking and steering. A store whose layout cannot do one of these leaves it as it is: it throws
   // UsageError, and says what cannot be done. Each acts at once or throws StoreError.

@@ -118,7 +118,12 @@ void Admission::wait_for_room() {
     observer_.note("the layout of py-cachify keeps no order: looking again and again");
   }
   explain_when_due();
-  redis::sleep_until(limit().within(util::jittered(address_.poll)));
+  const redis::Limit next = limit().within(util::jittered(address_.poll));
+  sleep(next.until - util::monotonic_now());
+}
+
+void Admission::sleep(util::Duration duration) {
+  redis::sleep_until({util::monotonic_now() + duration, &interrupts_});
 }
 
 // Short looks at first: a guard is held for two round trips.
@@ -136,7 +141,7 @@ void Admission::wait_for_guard() {
                      "' in the store, stays; one that a dead service has left ends by itself, "
                      "after 30 s by default");
   }
-  redis::sleep_until({now + util::jittered(guard_pause_), &interrupts_});
+  sleep(util::jittered(guard_pause_));
   guard_pause_ = std::min(guard_pause_ * 2, std::max(address_.poll, kFirstGuardPause));
 }
 

@@ -37,13 +37,14 @@ class PyCachifyStore : public Store {
     });
   }
 
-  // There is no place for a cap.
-  Usage usage(Kind kind, const std::string& key) override {
-    return {size(kind, key), std::nullopt};
-  }
-
   Situation situation(Kind /*kind*/, const std::string& /*key*/) override {
     refuse("tell who holds and who waits");
+  }
+
+  Situation summary(Kind kind, const std::string& key) override {
+    Situation situation;
+    situation.size = size(kind, key);
+    return situation;
   }
 
   int64_t give_back(Kind kind, const std::string& key,
