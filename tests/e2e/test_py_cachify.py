@@ -11,12 +11,10 @@ import time
 from pathlib import Path
 
 from redis_server import Server, missing, shared_server
+from standin import PYTHON, STANDIN, no_redis_for_python
 from support import CACHIFY, JOB, Case, alive, main, process_state, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
-STANDIN = ROOT / "tests/standin"
-PYTHON = "/usr/bin/python3"  # the one that the distribution's python3-redis is for
-sys.path.insert(0, str(ROOT / "tests/soak"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "soak"))
 sys.path.insert(0, str(STANDIN))
 
 from overlap import Run, check_pool, read_log  # noqa: E402
@@ -25,13 +23,6 @@ from py_cachify._backend._pool_state import PoolState  # noqa: E402
 POOL = ("pool", "run", "-k", "jobs", "-n")
 LOCK = ("lock", "run", "-k", "jobs")
 OURS = re.compile(r"cac1[0-9a-f]{8}8[0-9a-f]{3}[89ab][0-9a-f]{15}")
-
-
-def no_redis_for_python():
-    if not os.access(PYTHON, os.X_OK):
-        return f"{PYTHON} is not there"
-    done = subprocess.run([PYTHON, "-c", "import redis"], capture_output=True, check=False)
-    return "python3-redis is not installed" if done.returncode else None
 
 
 class PyCachifyStore:
@@ -580,6 +571,23 @@ class Outages(PyCachifyCase):
         self.assertEqual((lock.finish(), slot.finish()), (0, 0))
         self.assertFalse(self.is_locked())
         self.assertEqual(self.size(), 0)
+
+    def test_the_rights_of_the_manual_are_enough(self):
+        manual = (Path(__file__).resolve().parents[2] / "man/cachify.1").read_text(encoding="ascii")
+        [rule] = re.findall(r"^ACL SETUSER (.*PYC-.*\n.*)$", manual, re.M)
+        self.server("ACL", "SETUSER", *rule.replace("PASSWORD", "secret").split())
+        url = self.store.url.replace("://", "://cachify:secret@")
+        env = {"CACHIFY_STORE": url}
+        for words in (LOCK, (*POOL, "2")):
+            holder = self.hold(*words, env=env)
+            value = self.server("GET", "PYC-jobs"), self.server("GET", "PYC-jobs-state")
+            self.wait_for_attempts(1)  # the renewal
+            self.assertNotEqual(value, (None, None))
+            self.assertEqual(holder.finish(), 0)
+            self.assertEqual(holder.process.stderr.read(), "")
+        self.assertEqual(self.cachify("lock", "is-locked", "-k", "jobs", env=env).returncode, 1)
+        self.assertEqual(self.cachify("pool", "size", "-k", "jobs", env=env).stdout, "0\n")
+        self.run_in("--prefix", "other:", *LOCK, code=69, env=env)
 
     def test_a_lease_that_cannot_be_renewed_is_lost_in_time(self):
         begun = time.monotonic()

@@ -1,6 +1,5 @@
 #include "store/pycachify/admission.h"
 
-#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -19,7 +18,7 @@ using std::chrono::seconds;
 
 constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
 constexpr util::Duration kLastAnswer = milliseconds(500);
-constexpr util::Duration kFirstGuardPause = milliseconds(4);
+constexpr util::Duration kLeavingPause = milliseconds(20);
 // Who waits anyway sits out the guard of a Python caller that died: it lasts 30 s by default.
 constexpr util::Duration kGuardOutlived = seconds(35);
 
@@ -28,14 +27,14 @@ constexpr util::Duration kGuardOutlived = seconds(35);
 Admission::Admission(const redis::Address& address, const std::string& prefix, const Claim& claim,
                      const Patience& patience, run::Interrupts& interrupts, WaitObserver& observer)
     : address_(address),
-      prefix_(prefix),
       claim_(claim),
       patience_(patience),
       interrupts_(interrupts),
       observer_(observer),
       started_(util::monotonic_now()),
       client_(address),
-      book_(make_book(address, prefix, claim)) {}
+      book_(make_book(address, prefix, claim)),
+      guard_(prefix, claim.key, guard_patience(claim.max)) {}
 
 redis::Limit Admission::limit() const {
   return {patience_.deadline.value_or(kNever), &interrupts_};
@@ -91,7 +90,7 @@ Book::Taken Admission::take() {
 }
 
 std::optional<Outcome> Admission::follow(Book::Taken taken) {
-  if (taken != Book::Taken::guarded) guarded_since_.reset();
+  if (taken != Book::Taken::guarded) guard_.passed();
   switch (taken) {
     case Book::Taken::ours:
       return Outcome::admitted;
@@ -114,35 +113,17 @@ std::optional<Outcome> Admission::follow(Book::Taken taken) {
 void Admission::wait_for_room() {
   if (!queued_) {
     queued_ = true;
+    guard_.set_patience(kGuardOutlived);
     if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
     observer_.note("the layout of py-cachify keeps no order: looking again and again");
   }
   explain_when_due();
-  const redis::Limit next = limit().within(util::jittered(address_.poll));
-  sleep(next.until - util::monotonic_now());
+  redis::sleep_until(limit().within(util::jittered(address_.poll)));
 }
 
-void Admission::sleep(util::Duration duration) {
-  redis::sleep_until({util::monotonic_now() + duration, &interrupts_});
-}
-
-// Short looks at first: a guard is held for two round trips.
 void Admission::wait_for_guard() {
-  const util::MonotonicTime now = util::monotonic_now();
-  if (!guarded_since_) {
-    guarded_since_ = now;
-    guard_pause_ = kFirstGuardPause;
-  }
-  const util::Duration patience = queued_ ? kGuardOutlived : guard_patience(claim_.max);
-  const util::Duration guarded = now - *guarded_since_;
-  if (guarded >= patience || (patience_.wait && is_too_late() && guarded >= kLastAnswer)) {
-    throw StoreError("the pool '" + claim_.key + "' cannot be changed: its guard, '" +
-                     guard_name(prefix_, claim_.key) +
-                     "' in the store, stays; one that a dead service has left ends by itself, "
-                     "after 30 s by default");
-  }
-  sleep(util::jittered(guard_pause_));
-  guard_pause_ = std::min(guard_pause_ * 2, std::max(address_.poll, kFirstGuardPause));
+  if (patience_.wait && is_too_late() && guard_.lasted() >= kLastAnswer) guard_.give_up();
+  guard_.sleep(address_.poll, {kNever, &interrupts_});
 }
 
 void Admission::explain_when_due() {
@@ -159,7 +140,7 @@ void Admission::leave_quietly() noexcept {
   try {
     // No signals: the one that asks us to stop has come already.
     const redis::Limit brief{util::monotonic_now() + kLastAnswer, nullptr};
-    while (!book_->free(client_, brief)) redis::sleep_until(brief.within(kFirstGuardPause));
+    while (!book_->free(client_, brief)) redis::sleep_until(brief.within(kLeavingPause));
   } catch (...) {
   }
 }

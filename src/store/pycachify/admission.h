@@ -6,6 +6,7 @@
 
 #include "run/interrupts.h"
 #include "store/pycachify/book.h"
+#include "store/pycachify/guard_wait.h"
 #include "store/store.h"
 
 namespace cachify::store::pycachify {
@@ -25,7 +26,6 @@ class Admission {
   std::optional<Outcome> follow(Book::Taken taken);
   void wait_for_room();
   void wait_for_guard();
-  void sleep(util::Duration duration);
   bool is_too_late() const;
   redis::Limit limit() const;
   redis::Limit request_limit() const;
@@ -33,7 +33,6 @@ class Admission {
   void leave_quietly() noexcept;
 
   const redis::Address& address_;
-  const std::string& prefix_;
   const Claim& claim_;
   const Patience& patience_;
   run::Interrupts& interrupts_;
@@ -42,9 +41,8 @@ class Admission {
   const util::MonotonicTime started_;
   redis::Client client_;
   std::unique_ptr<Book> book_;
-  bool queued_ = false;                               // it was full once, and we wait
-  std::optional<util::MonotonicTime> guarded_since_;  // without a break
-  util::Duration guard_pause_{};
+  bool queued_ = false;  // it was full once, and we wait
+  GuardWait guard_;
   std::optional<util::MonotonicTime> explain_at_;
 };
 

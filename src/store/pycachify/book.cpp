@@ -47,6 +47,10 @@ std::string guard_name(const std::string& prefix, const std::string& key) {
   return prefix + key + "-lock";
 }
 
+std::string note_name(const std::string& name, const std::string& id) {
+  return name + "-given-back-" + id;
+}
+
 std::unique_ptr<Book> make_book(const redis::Address& address, const std::string& prefix,
                                 const Claim& claim) {
   const bool lock = claim.kind == Kind::lock;

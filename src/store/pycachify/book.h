@@ -16,6 +16,10 @@
 
 namespace cachify::store::pycachify {
 
+// Left for the holder of `name` whose lock or slot was given back in its place: who finds neither
+// its slot nor this has lost it by mistake.
+std::string note_name(const std::string& name, const std::string& id);
+
 // How long py-cachify waits for the guard of a pool of this size before it gives up.
 util::Duration guard_patience(int64_t max) noexcept;
 
@@ -125,17 +129,15 @@ class PoolBook : public Book {
 
   static int64_t size(redis::Client& client, const std::string& prefix, const std::string& key,
                       const redis::Limit& limit);
+  // In place of the holder `id`, or of all. How many; nullopt: guarded, again soon.
+  static std::optional<int64_t> give_back(redis::Client& client, const std::string& prefix,
+                                          const std::string& key,
+                                          const std::optional<std::string>& id,
+                                          const redis::Limit& limit);
 
  private:
-  using Value = std::optional<std::string>;  // nullopt: there is none
-  enum class Swapped { done, guarded, changed };
-
   const std::string& mark() const noexcept override { return id_; }
   void rename() override;
-  Swapped swap(redis::Client& client, Value& from, const std::string& to,
-               const redis::Limit& limit) const;
-  std::string written(const PoolState& state) const;
-  redis::Command swap_command(const Value& from, const Value& to) const;
   bool is_mine(const std::string& id) const;
   bool is_shed(int64_t used) const;
   double end_from_now() const;

@@ -50,10 +50,6 @@ redis.call('DEL', KEYS[1])
 if ARGV[2] == '1' and left > 0 then redis.call('SET', KEYS[2], '', 'PX', left + 60000) end
 return 1)lua";
 
-std::string note_name(const std::string& name, const std::string& id) {
-  return name + "-given-back-" + id;
-}
-
 LockValue understood(const std::string& value, const std::string& name) {
   try {
     return parse_lock(value);

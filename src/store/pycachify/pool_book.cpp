@@ -71,15 +71,16 @@ void drop_expired(PoolState& state) {
   std::erase_if(state, [now = wall_clock()](const Slot& slot) { return now > slot.ends; });
 }
 
-std::optional<std::string> read_value(redis::Client& client, const std::string& name,
-                                      const redis::Limit& limit) {
+using Value = std::optional<std::string>;  // nullopt: there is none
+
+Value read_value(redis::Client& client, const std::string& name, const redis::Limit& limit) {
   redis::Reply reply = client.command({"GET", name}, limit);
   if (reply.type == redis::Reply::Type::nil) return std::nullopt;
   reply.string();
   return std::move(reply.text);
 }
 
-PoolState understood(const std::optional<std::string>& value, const std::string& name) {
+PoolState understood(const Value& value, const std::string& name) {
   if (!value) return {};
   try {
     return parse_pool(*value);
@@ -87,6 +88,38 @@ PoolState understood(const std::optional<std::string>& value, const std::string&
     throw StoreError("the state of the pool, '" + name +
                      "', is damaged, and was left as it is: " + damaged.what());
   }
+}
+
+std::string written(const PoolState& state, const std::string& key) {
+  std::string value = pickled(state);
+  if (value.size() > kMostBytes) {
+    throw StoreError("the pool '" + key + "' has too many slots in use, " +
+                     std::to_string(state.size()));
+  }
+  return value;
+}
+
+struct Names {
+  const std::string& state;
+  const std::string& guard;
+};
+enum class Swapped { done, guarded, changed };
+
+redis::Command swap_command(const Names& names, const Value& from, const Value& to) {
+  return {"EVAL", kSwap, "2", names.state, names.guard, from.value_or(""), to.value_or("")};
+}
+
+// `changed`: `from` is then what is there now.
+Swapped swap(redis::Client& client, const Names& names, Value& from, const std::string& to,
+             const redis::Limit& limit) {
+  const redis::Reply reply = client.command(swap_command(names, from, to), limit);
+  const std::string& answer = reply.at(0).string();
+  if (answer == "DONE") return Swapped::done;
+  if (answer == "GUARDED") return Swapped::guarded;
+  const redis::Reply& now = reply.at(1);
+  from.reset();
+  if (now.type != redis::Reply::Type::nil) from = now.string();
+  return Swapped::changed;
 }
 
 }  // namespace
@@ -118,32 +151,6 @@ double PoolBook::end_from_now() const {
   return wall_clock() + std::chrono::duration<double>(lease_).count();
 }
 
-redis::Command PoolBook::swap_command(const Value& from, const Value& to) const {
-  return {"EVAL", kSwap, "2", name_, guard_, from.value_or(""), to.value_or("")};
-}
-
-std::string PoolBook::written(const PoolState& state) const {
-  std::string value = pickled(state);
-  if (value.size() > kMostBytes) {
-    throw StoreError("the pool '" + claim_.key + "' has too many slots in use, " +
-                     std::to_string(state.size()));
-  }
-  return value;
-}
-
-// `changed`: `from` is then what is there now.
-PoolBook::Swapped PoolBook::swap(redis::Client& client, Value& from, const std::string& to,
-                                 const redis::Limit& limit) const {
-  const redis::Reply reply = client.command(swap_command(from, to), limit);
-  const std::string& answer = reply.at(0).string();
-  if (answer == "DONE") return Swapped::done;
-  if (answer == "GUARDED") return Swapped::guarded;
-  const redis::Reply& now = reply.at(1);
-  from.reset();
-  if (now.type != redis::Reply::Type::nil) from = now.string();
-  return Swapped::changed;
-}
-
 Book::Taken PoolBook::take(redis::Client& client, const redis::Limit& limit) {
   Value value = read_value(client, name_, limit);
   for (int tries = 0; tries < kMostTries; ++tries) {
@@ -157,10 +164,10 @@ Book::Taken PoolBook::take(redis::Client& client, const redis::Limit& limit) {
     id_ = make_id(slot_, random_);
     confirmed_at_ = util::boottime_ns();
     state.push_back({id_, end_from_now()});
-    const std::string to = written(state);
-    client.undo_with(swap_command(to, value));
+    const std::string to = written(state, claim_.key);
+    client.undo_with(swap_command({name_, guard_}, to, value));
     const bool doubted = std::exchange(in_doubt_, true);
-    const Swapped swapped = swap(client, value, to, limit);
+    const Swapped swapped = swap(client, {name_, guard_}, value, to, limit);
     client.forget_undo();
     if (swapped == Swapped::done) return Taken::ours;
     in_doubt_ = doubted;
@@ -180,12 +187,15 @@ Book::Kept PoolBook::keep(redis::Client& client, bool overdue, const redis::Limi
     if (there) {
       mine->ends = end_from_now();
     } else {
+      if (client.command({"DEL", note_name(name_, id_)}, limit).number() == 1) {
+        return Kept::released;
+      }
       drop_expired(state);
       // Not overdue: nobody had the right to take it out, and COMMAND does run.
       if (overdue && static_cast<int64_t>(state.size()) >= claim_.max) return Kept::lost;
       state.push_back({id_, end_from_now()});
     }
-    const Swapped swapped = swap(client, value, written(state), limit);
+    const Swapped swapped = swap(client, {name_, guard_}, value, written(state, claim_.key), limit);
     if (swapped == Swapped::guarded) return Kept::guarded;
     if (swapped == Swapped::changed) continue;
     confirmed_at_ = now;
@@ -196,19 +206,19 @@ Book::Kept PoolBook::keep(redis::Client& client, bool overdue, const redis::Limi
 
 bool PoolBook::free(redis::Client& client, const redis::Limit& limit) {
   Value value = read_value(client, name_, limit);
-  for (int tries = 0; tries < kMostTries; ++tries) {
+  for (int tries = 1;; ++tries) {
     PoolState state = understood(value, name_);
     const size_t given_back =
         std::erase_if(state, [this](const Slot& slot) { return is_mine(slot.id); });
-    const Swapped swapped =
-        given_back == 0 ? Swapped::done : swap(client, value, written(state), limit);
+    if (given_back == 0) break;
+    const Swapped swapped = swap(client, {name_, guard_}, value, written(state, claim_.key), limit);
     if (swapped == Swapped::guarded) return false;
-    if (swapped == Swapped::changed) continue;
-    in_doubt_ = false;
-    doubtful_.clear();
-    return true;
+    if (swapped == Swapped::done) break;
+    if (tries == kMostTries) return false;
   }
-  return false;
+  in_doubt_ = false;
+  doubtful_.clear();
+  return true;
 }
 
 Grant PoolBook::grant() const {
@@ -225,6 +235,35 @@ int64_t PoolBook::size(redis::Client& client, const std::string& prefix, const s
   PoolState state = understood(read_value(client, name, limit), name);
   drop_expired(state);
   return static_cast<int64_t>(state.size());
+}
+
+std::optional<int64_t> PoolBook::give_back(redis::Client& client, const std::string& prefix,
+                                           const std::string& key,
+                                           const std::optional<std::string>& id,
+                                           const redis::Limit& limit) {
+  const std::string name = state_name(prefix, key);
+  const std::string guard = guard_name(prefix, key);
+  Value value = read_value(client, name, limit);
+  while (true) {
+    PoolState state = understood(value, name);
+    drop_expired(state);
+    const auto gone = std::stable_partition(state.begin(), state.end(),
+                                            [&](const Slot& slot) { return id && slot.id != *id; });
+    const int64_t count = state.end() - gone;
+    if (count == 0) return 0;
+    // Before they are gone, or a holder could look in between. It does before its slot would end.
+    for (auto slot = gone; slot != state.end(); ++slot) {
+      if (slot_of(slot->id) < 0) continue;
+      const double left = std::clamp(slot->ends - wall_clock() + 60, 60.0, 1e6);
+      client.command(
+          {"SET", note_name(name, slot->id), "", "EX", std::to_string(static_cast<int64_t>(left))},
+          limit);
+    }
+    state.erase(gone, state.end());
+    const Swapped swapped = swap(client, {name, guard}, value, written(state, key), limit);
+    if (swapped == Swapped::guarded) return std::nullopt;
+    if (swapped == Swapped::done) return count;
+  }
 }
 
 }  // namespace cachify::store::pycachify

@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "store/pycachify/admission.h"
 #include "store/pycachify/book.h"
+#include "store/pycachify/guard_wait.h"
 #include "store/redis/failure.h"
 #include "store/redis/retries.h"
 #include "store/redis/transport.h"
@@ -15,6 +16,8 @@ namespace {
 
 using pycachify::LockBook;
 using pycachify::PoolBook;
+
+constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
 
 class PyCachifyStore : public Store {
  public:
@@ -49,10 +52,21 @@ class PyCachifyStore : public Store {
 
   int64_t give_back(Kind kind, const std::string& key,
                     const std::optional<std::string>& id) override {
-    if (kind != Kind::lock) return Store::give_back(kind, key, id);
-    return ask([&](redis::Client& client, const redis::Limit& limit) {
-      return LockBook::give_back(client, prefix_, key, id, limit);
-    });
+    if (kind == Kind::lock) {
+      return ask([&](redis::Client& client, const redis::Limit& limit) {
+        return LockBook::give_back(client, prefix_, key, id, limit);
+      });
+    }
+    pycachify::GuardWait guard(prefix_, key, pycachify::guard_patience(0));
+    while (true) {
+      std::optional<int64_t> count;
+      ask([&](redis::Client& client, const redis::Limit& limit) {
+        count = PoolBook::give_back(client, prefix_, key, id, limit);
+        return 0;
+      });
+      if (count) return *count;
+      guard.sleep(address_.poll, {kNever, nullptr});
+    }
   }
 
   std::string shown_url() const override { return address_.shown; }
@@ -73,7 +87,6 @@ class PyCachifyStore : public Store {
   // Asks, on a connection of its own, until there is an answer or no hope.
   template <class Question>
   int64_t ask(Question question) const {
-    constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
     redis::Client client(address_);
     redis::Retries retries(address_, redis::Retries::Mode::first, {kNever, nullptr});
     while (true) {
