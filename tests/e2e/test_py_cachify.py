@@ -1,6 +1,7 @@
 """Locks and pools that Python services share: cachify and a stand-in for their library
 (tests/standin), each believing what the other wrote."""
 
+import json
 import os
 import pickle
 import re
@@ -409,9 +410,11 @@ class PoolRules(PyCachifyCase):
         self.run_in(*POOL, "4", "--shed-at", "75%", code=75)
         self.run_in(*POOL, "4", "--shed-at", "76%")
         done = self.cachify("pool", "size", "-k", "jobs", "--json")
-        self.assertEqual(done.stdout, '{"key":"jobs","max":null,"size":3}\n')
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["size"], summary["max"], summary["waiting"]), (3, None, None))
         self.assertEqual(self.cachify("pool", "size", "-k", "jobs", "--below", "4").returncode, 0)
         self.assertEqual(self.cachify("pool", "size", "-k", "jobs", "--below", "3").returncode, 75)
+        self.assertEqual(self.cachify("pool", "size", "-k", "jobs", "--below", "50%").returncode, 64)
 
     def test_a_large_pool_is_written_as_python_would(self):
         slots = {f"{i:032x}": 1e10 + i for i in range(2000)}
@@ -509,10 +512,29 @@ class Refusals(PyCachifyCase):
             (*POOL, "4", "--weight", "2"),
             (*POOL, "4", "--priority", "1"),
             (*POOL, "4", "-w", "--queue-max", "3"),
+            (*LOCK, "--replace", "running"),
             ("pool", "run", "-k", "jobs"),
         ):
             with self.subTest(words=words):
                 done = self.run_in(*words, command=("echo", "ran"), code=64)
+                self.assert_one_message(done, "py-cachify+redis+unix://")
+        for words in (
+            ("pool", "status", "-k", "jobs"),
+            ("lock", "status", "-k", "jobs", "--json"),
+            ("pool", "list"),
+            ("lock", "list"),
+            ("pool", "resize", "-k", "jobs", "-n", "3"),
+            ("pool", "resize", "-k", "jobs", "--unset"),
+            ("pool", "close", "-k", "jobs"),
+            ("pool", "close", "-k", "jobs", "--cancel-waiting"),
+            ("pool", "open", "-k", "jobs"),
+            ("pool", "wait", "-k", "jobs", "--until", "empty"),
+            ("pool", "wait", "-k", "jobs", "--until", "empty", "-t", "0"),
+            ("lock", "release", "-k", "jobs", "--terminate"),
+        ):
+            with self.subTest(words=words):
+                done = self.cachify(*words)
+                self.assertEqual(done.returncode, 64)
                 self.assert_one_message(done, "py-cachify+redis+unix://")
         self.assertEqual(self.server("KEYS", "*"), [])
 
@@ -535,6 +557,55 @@ class OwnServer(PyCachifyStore):
         if self.server.process.poll() is None:
             self.server.resume()
         self.server.stop()
+
+
+class Steering(PyCachifyCase):
+    def test_a_lock_is_given_back_in_its_holders_place(self):
+        self.assertEqual(self.cachify("lock", "release", "-k", "jobs").returncode, 1)
+        holder = self.hold(*LOCK)
+        self.assertEqual(self.cachify("lock", "release", "-k", "jobs", "--id", "x").returncode, 1)
+        held = holder.environment["CACHIFY_ID"]
+        self.assertEqual(self.cachify("lock", "release", "-k", "jobs", "--id", held).returncode, 0)
+        self.assertFalse(self.is_locked())
+        self.assertEqual(holder.finish(5), 5)
+        self.server("SET", "PYC-jobs", pickle.dumps(1, 4))
+        self.assertEqual(self.cachify("lock", "release", "-k", "jobs").returncode, 0)
+        self.assertFalse(self.is_locked())
+
+    def test_a_slot_is_acquired_and_released_by_hand(self):
+        done = self.cachify("pool", "acquire", "-k", "jobs", "-n", "1", "--owner-pid", str(os.getpid()))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        held = done.stdout.strip()
+        self.assertEqual(list(self.state()), [held])
+        self.run_in(*POOL, "1", code=75)
+        self.assertEqual(self.cachify("pool", "release", "-k", "jobs", "--id", held).returncode, 0)
+        self.assertEqual(self.size(), 0)
+
+    def test_several_locks_are_had_together_and_renewed_while_the_next_is_waited_for(self):
+        env = {"CACHIFY_STORE": self.store.url + "&lease=1s"}
+        self.server("SET", "PYC-b", pickle.dumps(1, 4))
+        both = self.hold("lock", "run", "-k", "b", "-k", "a", "-w", env=env, wait_for_start=False)
+        wait_until(lambda: self.raw("PYC-a"), "the first one is held")
+        value, end = self.raw("PYC-a"), time.monotonic() + 1.5
+        while time.monotonic() < end:
+            self.assertEqual(self.raw("PYC-a"), value)
+            time.sleep(0.02)
+        self.server("DEL", "PYC-b")
+        self.wait_for_holder(both)
+        self.assertNotIn("CACHIFY_FENCE", both.environment)
+        self.assertEqual(both.finish(), 0)
+        self.assertEqual(self.server("KEYS", "*"), [])
+
+    def test_doctor_looks_at_the_server_and_leaves_nothing(self):
+        done = self.cachify("doctor")
+        self.assertIn("may do all that is needed", done.stdout)
+        self.assertIn("prefix PYC-", done.stdout)
+        self.assertEqual(self.server("KEYS", "*"), [])
+        self.server("ACL", "SETUSER", "weak", "on", ">x", "~PYC-*", "+@all", "-pexpire")
+        self.addCleanup(self.server, "ACL", "DELUSER", "weak")
+        url = self.store.url.replace("://", "://weak:x@")
+        done = self.cachify("--store", url, "doctor")
+        self.assertIn("'weak' may not do all", done.stdout)
 
 
 class Outages(PyCachifyCase):

@@ -1,13 +1,12 @@
 #include "store/pycachify/admission.h"
 
-#include <limits>
 #include <utility>
 
 #include "errors.h"
 #include "store/pycachify/lease.h"
 #include "store/redis/failure.h"
+#include "store/redis/random.h"
 #include "store/redis/retries.h"
-#include "util/random.h"
 
 namespace cachify::store::pycachify {
 
@@ -16,7 +15,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
 constexpr util::Duration kLastAnswer = milliseconds(500);
 constexpr util::Duration kLeavingPause = milliseconds(20);
 // Who waits anyway sits out the guard of a Python caller that died: it lasts 30 s by default.
@@ -37,7 +35,7 @@ Admission::Admission(const redis::Address& address, const std::string& prefix, c
       guard_(prefix, claim.key, guard_patience(claim.max)) {}
 
 redis::Limit Admission::limit() const {
-  return {patience_.deadline.value_or(kNever), &interrupts_};
+  return {patience_.deadline.value_or(redis::kNever), &interrupts_};
 }
 
 // An answer that is on its way when the patience ends counts.
@@ -118,12 +116,21 @@ void Admission::wait_for_room() {
     observer_.note("the layout of py-cachify keeps no order: looking again and again");
   }
   explain_when_due();
-  redis::sleep_until(limit().within(util::jittered(address_.poll)));
+  sleep(limit().within(redis::jittered(address_.poll)));
+}
+
+// Less when the observer wants to be asked before: it holds other leases meanwhile.
+void Admission::sleep(redis::Limit limit) {
+  if (const auto look = observer_.next_look()) {
+    limit = limit.within(util::Duration(*look - util::boottime_ns()));
+  }
+  redis::wait_for(-1, 0, limit, observer_.look_fd());
+  if (!observer_.go_on()) throw redis::Interrupted{};
 }
 
 void Admission::wait_for_guard() {
   if (patience_.wait && is_too_late() && guard_.lasted() >= kLastAnswer) guard_.give_up();
-  guard_.sleep(address_.poll, {kNever, &interrupts_});
+  sleep({util::monotonic_now() + guard_.pause(address_.poll), &interrupts_});
 }
 
 void Admission::explain_when_due() {
@@ -131,6 +138,7 @@ void Admission::explain_when_due() {
   explain_at_.reset();
   Situation situation;
   situation.size = book_->used();
+  situation.with_who = false;
   observer_.waiting(situation, 0);
 }
 

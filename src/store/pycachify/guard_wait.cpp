@@ -4,7 +4,7 @@
 
 #include "errors.h"
 #include "store/pycachify/book.h"
-#include "util/random.h"
+#include "store/redis/random.h"
 
 namespace cachify::store::pycachify {
 
@@ -21,14 +21,15 @@ util::Duration GuardWait::lasted() const noexcept {
   return since_ ? util::monotonic_now() - *since_ : util::Duration::zero();
 }
 
-void GuardWait::sleep(util::Duration longest, const redis::Limit& limit) {
+util::Duration GuardWait::pause(util::Duration longest) {
   if (!since_) {
     since_ = util::monotonic_now();
     pause_ = kFirstPause;
   }
   if (lasted() >= patience_) give_up();
-  redis::sleep_until(limit.within(util::jittered(pause_)));
+  const util::Duration pause = redis::jittered(pause_);
   pause_ = std::min(pause_ * 2, std::max(longest, kFirstPause));
+  return pause;
 }
 
 void GuardWait::give_up() const {

@@ -3,7 +3,6 @@
 #include <optional>
 #include <string>
 
-#include "store/redis/limit.h"
 #include "util/time.h"
 
 namespace cachify::store::pycachify {
@@ -14,9 +13,9 @@ class GuardWait {
  public:
   GuardWait(const std::string& prefix, const std::string& key, util::Duration patience);
 
-  // Once more the guard was there: sleeps a while. Throws StoreError when that has been so for
-  // `patience`, and redis::Interrupted.
-  void sleep(util::Duration longest, const redis::Limit& limit);
+  // Once more the guard was there: how long to sleep, at most about `longest`. Throws StoreError
+  // when that has been so for `patience`.
+  util::Duration pause(util::Duration longest);
   // For how long it has been there at each look.
   util::Duration lasted() const noexcept;
   // It was not there, or it made no difference.

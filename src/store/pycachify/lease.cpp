@@ -6,8 +6,8 @@
 
 #include "errors.h"
 #include "store/redis/failure.h"
+#include "store/redis/random.h"
 #include "util/log.h"
-#include "util/random.h"
 
 namespace cachify::store::pycachify {
 
@@ -36,7 +36,7 @@ PolledLease::PolledLease(const Claim& claim, std::unique_ptr<Book> book, redis::
       grant_(book_->grant()),
       pause_(kFirstPause),
       over_(claim.expiry.has_value()) {
-  next_renewal_ = book_->confirmed_at() + util::jittered(book_->lease() / 3).count();
+  next_renewal_ = book_->confirmed_at() + redis::jittered(book_->lease() / 3).count();
 }
 
 int64_t PolledLease::lost_at() const noexcept {
@@ -86,7 +86,7 @@ Lease::State PolledLease::renew(int64_t now) {
   const bool overdue = now >= book_->confirmed_at() + book_->lease().count();
   switch (book_->keep(client_, overdue, {util::monotonic_now() + time, nullptr})) {
     case Book::Kept::guarded:
-      next_renewal_ = util::boottime_ns() + util::jittered(kGuardPause).count();
+      next_renewal_ = util::boottime_ns() + redis::jittered(kGuardPause).count();
       return State::held;
     case Book::Kept::lost:
       over_ = true;
@@ -105,7 +105,7 @@ Lease::State PolledLease::renew(int64_t now) {
       break;
   }
   pause_ = kFirstPause;
-  next_renewal_ = book_->confirmed_at() + util::jittered(book_->lease() / 3).count();
+  next_renewal_ = book_->confirmed_at() + redis::jittered(book_->lease() / 3).count();
   // What was not there any more when its time was over may have been somebody else's meanwhile.
   if (overdue && !lost_reported_) {
     lost_reported_ = true;
@@ -129,7 +129,7 @@ void PolledLease::release() {
       if (book_->free(client_, limit)) return;
       if (util::monotonic_now() >= guarded_until) give_up("the guard of the pool stays");
       limit.until = util::monotonic_now() + kReleaseTime;
-      redis::sleep_until(limit.within(util::jittered(kGuardPause)));
+      redis::sleep_until(limit.within(redis::jittered(kGuardPause)));
     } catch (const redis::Failure& failure) {
       if (failure.is_final() || limit.within(pause).until == limit.until) give_up(failure.what());
       redis::sleep_until(limit.within(pause));

@@ -3,8 +3,8 @@
 
 #include "errors.h"
 #include "store/pycachify/book.h"
+#include "store/redis/random.h"
 #include "util/process.h"
-#include "util/random.h"
 
 namespace cachify::store::pycachify {
 
@@ -60,12 +60,6 @@ LockValue understood(const std::string& value, const std::string& name) {
   }
 }
 
-std::string hex(uint64_t number) {
-  std::string text;
-  for (int i = 0; i < 16; ++i, number >>= 4U) text += "0123456789abcdef"[number & 15U];
-  return text;
-}
-
 std::string milliseconds_text(util::Duration duration) {
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
   return std::to_string(std::max<int64_t>(ms, 1));
@@ -83,7 +77,7 @@ LockBook::LockBook(const std::string& prefix, const Claim& claim, util::Duration
 }
 
 void LockBook::rename() {
-  owner_.id = hex(util::random_number()) + hex(util::random_number());
+  owner_.id = redis::random_id() + redis::random_id();
   value_ = pickled(owner_);
 }
 

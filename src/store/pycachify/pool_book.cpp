@@ -5,7 +5,7 @@
 
 #include "errors.h"
 #include "store/pycachify/book.h"
-#include "util/random.h"
+#include "store/redis/random.h"
 
 namespace cachify::store::pycachify {
 
@@ -132,7 +132,7 @@ PoolBook::PoolBook(const std::string& prefix, const Claim& claim, util::Duration
 }
 
 void PoolBook::rename() {
-  for (uint64_t& number : random_) number = util::random_number();
+  for (uint64_t& number : random_) number = redis::random_number();
 }
 
 bool PoolBook::is_mine(const std::string& id) const {

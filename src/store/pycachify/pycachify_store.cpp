@@ -1,10 +1,9 @@
 #include "store/pycachify/pycachify_store.h"
 
-#include <limits>
-
 #include "errors.h"
 #include "store/pycachify/admission.h"
 #include "store/pycachify/book.h"
+#include "store/pycachify/examination.h"
 #include "store/pycachify/guard_wait.h"
 #include "store/redis/failure.h"
 #include "store/redis/retries.h"
@@ -16,8 +15,6 @@ namespace {
 
 using pycachify::LockBook;
 using pycachify::PoolBook;
-
-constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
 
 class PyCachifyStore : public Store {
  public:
@@ -34,7 +31,7 @@ class PyCachifyStore : public Store {
   }
 
   int64_t size(Kind kind, const std::string& key) override {
-    return ask([&](redis::Client& client, const redis::Limit& limit) {
+    return redis::ask(address_, [&](redis::Client& client, const redis::Limit& limit) {
       return kind == Kind::lock ? LockBook::size(client, prefix_, key, limit)
                                 : PoolBook::size(client, prefix_, key, limit);
     });
@@ -47,26 +44,30 @@ class PyCachifyStore : public Store {
   Situation summary(Kind kind, const std::string& key) override {
     Situation situation;
     situation.size = size(kind, key);
+    situation.with_who = false;
     return situation;
   }
 
   int64_t give_back(Kind kind, const std::string& key,
                     const std::optional<std::string>& id) override {
     if (kind == Kind::lock) {
-      return ask([&](redis::Client& client, const redis::Limit& limit) {
+      return redis::ask(address_, [&](redis::Client& client, const redis::Limit& limit) {
         return LockBook::give_back(client, prefix_, key, id, limit);
       });
     }
     pycachify::GuardWait guard(prefix_, key, pycachify::guard_patience(0));
     while (true) {
-      std::optional<int64_t> count;
-      ask([&](redis::Client& client, const redis::Limit& limit) {
-        count = PoolBook::give_back(client, prefix_, key, id, limit);
-        return 0;
-      });
+      const auto count =
+          redis::ask(address_, [&](redis::Client& client, const redis::Limit& limit) {
+            return PoolBook::give_back(client, prefix_, key, id, limit);
+          });
       if (count) return *count;
-      guard.sleep(address_.poll, {kNever, nullptr});
+      redis::sleep_until({util::monotonic_now() + guard.pause(address_.poll), nullptr});
     }
+  }
+
+  std::vector<Finding> examine() override {
+    return pycachify::Examination(address_, prefix_).run();
   }
 
   std::string shown_url() const override { return address_.shown; }
@@ -81,20 +82,6 @@ class PyCachifyStore : public Store {
     if (claim.replace) refuse("end or dismiss others (--replace)");
     if (claim.kind == Kind::pool && claim.max < 1) {
       throw UsageError("--max is needed: the store " + shown_url() + " cannot keep a cap");
-    }
-  }
-
-  // Asks, on a connection of its own, until there is an answer or no hope.
-  template <class Question>
-  int64_t ask(Question question) const {
-    redis::Client client(address_);
-    redis::Retries retries(address_, redis::Retries::Mode::first, {kNever, nullptr});
-    while (true) {
-      try {
-        return question(client, retries.limit());
-      } catch (const redis::Failure& failure) {
-        retries.after(failure);
-      }
     }
   }
 

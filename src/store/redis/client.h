@@ -20,6 +20,9 @@ class Client {
   // `address` has to outlive the object.
   explicit Client(const Address& address) : address_(address) {}
 
+  // What the server's list of clients is to call us; for connections that are made afterwards.
+  void set_name(std::string name) { name_ = std::move(name); }
+
   // One request in steps, for those who must not block meanwhile. `behind` is sent in the same
   // write, right behind the script; its answer is for receive(). All throw Failure, and
   // Interrupted where the limit says so.
@@ -41,6 +44,9 @@ class Client {
   void undo_with(Command command) { undo_ = std::move(command); }
   void forget_undo() noexcept { undo_.clear(); }
 
+  // The connection to the server, made when there is none. In a cluster to one of its nodes, until
+  // a request has found out which one has the key.
+  Connection& connect(const Limit& limit);
   // The connection, once something was sent; nullptr: none.
   Connection* connection() noexcept { return connection_.get(); }
   // Ends the connection, as after a Failure.
@@ -49,7 +55,6 @@ class Client {
   [[noreturn]] void fail(const Reply& error);
 
  private:
-  Connection& connect(const Limit& limit);
   void connect_single(const Endpoint& endpoint, const Limit& limit);
   void connect_by_sentinels(const Limit& limit);
   void connect_in_cluster(const Limit& limit);
@@ -60,6 +65,7 @@ class Client {
   std::optional<Reply> digest(Reply reply, const Limit& limit);
 
   const Address& address_;
+  std::string name_;
   std::unique_ptr<Connection> connection_;
   size_t next_endpoint_ = 0;      // the sentinel or seed to ask first
   std::optional<Endpoint> node_;  // cluster: where the key is, as far as we know

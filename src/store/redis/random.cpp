@@ -1,4 +1,4 @@
-#include "util/random.h"
+#include "store/redis/random.h"
 
 #include <sys/random.h>
 
@@ -6,7 +6,7 @@
 
 #include "errors.h"
 
-namespace cachify::util {
+namespace cachify::store::redis {
 
 uint64_t random_number() {
   uint64_t number = 0;
@@ -16,10 +16,17 @@ uint64_t random_number() {
   return number;
 }
 
-Duration jittered(Duration duration) {
+std::string random_id() {
+  std::string id;
+  uint64_t number = random_number();
+  for (int i = 0; i < 16; ++i, number >>= 4U) id += "0123456789abcdef"[number & 15U];
+  return id;
+}
+
+util::Duration jittered(util::Duration duration) {
   constexpr int64_t kSteps = 1000;
   const auto step = static_cast<int64_t>(random_number() % kSteps);
   return duration - duration / 4 + duration / (2 * kSteps) * step;
 }
 
-}  // namespace cachify::util
+}  // namespace cachify::store::redis
