@@ -18,14 +18,14 @@ class Acquire : public Command {
         "Takes a slot without a command, and prints its id. A process in the background holds it "
         "until `pool release --id ID`, or until the owner ends: the shell that calls this, if "
         "nothing else is said.",
-        {"id=$(cachify pool acquire --key jobs --max 4 --wait) || exit",
+        {"cachify pool acquire --key jobs --max 4 --wait > job.id || exit",
          "cachify pool acquire --key gpu -n 2 --owner-pid \"$PPID\""}};
     static constexpr Manual kLock = {
         "lock acquire --key KEY [OPTIONS]",
         "Takes the lock without a command, and prints its id. A process in the background holds it "
         "until `lock release`, or until the owner ends: the shell that calls this, if nothing else "
         "is said.",
-        {"id=$(cachify lock acquire --key deploy --timeout 10m) || exit",
+        {"cachify lock acquire --key deploy --timeout 10m > deploy.id || exit",
          "cachify lock acquire --key deploy --exp 1h --owner-pid \"$PPID\""}};
     return kind_ == store::Kind::pool ? kPool : kLock;
   }

@@ -100,9 +100,9 @@ class Grammar(UsageCase):
         done = self.cachify(*POOL, "-n", "7", "--", "sh", "-c", "echo $CACHIFY_MAX")
         self.assertEqual(done.stdout, "7\n", done.stderr)
 
-    def test_several_keys_are_refused(self):
+    def test_several_keys_are_refused_but_by_lock_run(self):
         self.refused("pool", "run", "-k", "a", "-k", "b", "-n4", *TOUCH, parts=["--key"])
-        self.refused("lock", "run", "-k", "a", "-k", "b", *TOUCH, parts=["--key"])
+        self.refused("lock", "is-locked", "-k", "a", "-k", "b", parts=["--key"])
 
     def test_control_characters_in_a_message_are_escaped(self):
         self.refused("pool", "run", "--b\n\x1b[2Jad", *TOUCH, parts=["--b\\n\\x1b[2Jad"])
@@ -179,7 +179,9 @@ class Values(UsageCase):
 
 class Help(Case):
     def texts(self):
-        verbs = (("pool", "run"), ("pool", "size"), ("lock", "run"), ("lock", "is-locked"))
+        verbs = [("pool", verb) for verb in ("run", "acquire", "release", "resize", "close", "open",
+                                             "wait", "size")]  # fmt: skip
+        verbs += [("lock", verb) for verb in ("run", "acquire", "release", "is-locked")]
         for topic in ((), ("pool",), ("lock",), *verbs):
             yield topic, self.cachify("help", *topic)
 

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from support import Case, alive, main, on_every_store, wait_until
+from support import Case, alive, is_waiting, main, on_every_store, wait_until
 
 POOL = ("pool", "run", "-k", "jobs")
 LOCK = ("lock", "run", "-k", "jobs")
@@ -216,7 +216,7 @@ class Wait(SteerCase):
         self.hold(*POOL, "-n", "1")
         for number in (signal.SIGTERM, signal.SIGINT):
             waiter = self.wait_for("free", "-t", "none")
-            self.wait_for_queued(waiter)
+            wait_until(lambda pid=waiter.pid: is_waiting(pid), "it waits")
             waiter.send_signal(number)
             self.assertEqual(waiter.wait(30), -number)
             self.assertEqual(waiter.stderr.read(), "")
@@ -287,7 +287,7 @@ class Release(SteerCase):
                             'trap "" TERM; echo > "$0"; sleep 60 & wait; sleep 60', ready)  # fmt: skip
         wait_until(ready.exists, "the command ignores TERM")
         release = self.start("pool", "release", "-k", "jobs", "--all", "--terminate")
-        wait_until(lambda: self.store.is_waiting(release.pid), "release waits")
+        wait_until(lambda: is_waiting(release.pid), "release waits")
         release.terminate()
         self.assertEqual(release.wait(30), -signal.SIGTERM)
         self.assertIsNone(holder.poll())

@@ -49,6 +49,8 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
   if (claim.weight > kHeaviest) {
     throw UsageError("--weight can be at most " + std::to_string(kHeaviest) + " on Redis");
   }
+  // So that who looks can see that we are still there.
+  if (patience.wait) client_->set_name(name_of_client(id_));
   client_->undo_with(kFree, books_.keys(), books_.free_arguments(id_));
 }
 

@@ -27,6 +27,7 @@ extern const Script kDismiss;
 extern const Script kEnd;
 extern const Script kSummary;
 extern const Script kRights;
+extern const Script kProbe;
 
 // The names of all that belongs to one pool or lock. `{...}` in them is the key, so that a cluster
 // has all of it on one node; `{`, `}` and `%` inside prefix and key are written as %7B, %7D, %25.
@@ -41,6 +42,11 @@ struct Keys {
   std::string base;
   std::array<std::string, 7> names;  // h q a p i m b
 };
+
+// What the connection of one who waits is called in the server's list of clients.
+inline std::string name_of_client(const std::string& id) {
+  return "cachify:" + id;
+}
 
 inline const char* kind_text(Kind kind) {
   return kind == Kind::lock ? "lock" : "pool";
