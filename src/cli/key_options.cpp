@@ -4,8 +4,8 @@
 
 namespace cachify::cli {
 
-void KeyOptions::add_to(OptionTable& table, bool with_command) {
-  table.add({'k', "key", "KEY",
+void KeyOptions::add_to(OptionTable& table, bool with_command, char letter) {
+  table.add({letter, "key", "KEY",
              with_command
                  ? "The name that all callers share. A format string: {name} comes from --arg, {0} "
                    "is COMMAND, {1}... are its arguments; {{ and }} are literal"

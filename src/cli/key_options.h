@@ -11,8 +11,9 @@ namespace cachify::cli {
 // --key and --arg, which every verb that looks at a key has.
 class KeyOptions {
  public:
-  // `with_command`: the verb takes a COMMAND, which can fill fields.
-  void add_to(OptionTable& table, bool with_command);
+  // `with_command`: the verb takes a COMMAND, which can fill fields. `letter`: 0 where -k means
+  // something else.
+  void add_to(OptionTable& table, bool with_command, char letter = 'k');
   // The one key that is meant. `command` fills the numbered fields. Throws UsageError.
   std::string resolve(const std::vector<std::string>& command) const;
 

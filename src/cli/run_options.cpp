@@ -75,7 +75,7 @@ void RefusalOptions::fill(run::Request& request, const Settings& settings) const
   request.on_full = on_full_;
 }
 
-void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help) {
+void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help, bool with_group) {
   table.start_group("Command");
   table.add({0, "on-lost", "warn|term|kill", on_lost_help,
              [this](const std::string& value) -> std::string {
@@ -84,8 +84,11 @@ void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help) {
              }});
   table.add({0, "kill-after", "DURATION", "KILL so long after a TERM of ours; default 10s",
              into_duration(kill_after_)});
-  table.add({'g', "group", "", "Give COMMAND a process group of its own, and signals to all of it",
-             into_switch(group_)});
+  if (with_group) {
+    table.add({'g', "group", "",
+               "Give COMMAND a process group of its own, and signals to all of it",
+               into_switch(group_)});
+  }
   table.add({0, "no-inherit", "",
              "Do not let COMMAND inherit the open file that keeps the slot when cachify is killed",
              into_switch(no_inherit_)});

@@ -22,6 +22,8 @@ class WaitOptions {
  public:
   void add_to(OptionTable& table);
   void fill(run::Request& request, const Settings& settings) const;
+  // This call itself says not to wait.
+  bool says_not_to_wait() const { return timeout_ && *timeout_ == util::Duration::zero(); }
 
  private:
   bool wait_ = false;
@@ -45,7 +47,8 @@ class RefusalOptions {
 // How COMMAND is treated while it runs.
 class CommandOptions {
  public:
-  void add_to(OptionTable& table, std::string_view on_lost_help);
+  // `with_group`: COMMAND has a process group of its own only where --group says so.
+  void add_to(OptionTable& table, std::string_view on_lost_help, bool with_group = true);
   void fill(run::Request& request, const Settings& settings, run::OnLost default_on_lost) const;
 
  private:

@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <array>
+
 #include "run/interrupts.h"
 #include "run/program.h"
 
@@ -12,7 +14,9 @@ struct ChildSetup {
   int keep_fd = -1;        // COMMAND inherits a copy of it; -1: none
   bool own_group = false;  // becomes the leader of a process group of its own
   int terminal = -1;       // with own_group: that group becomes this terminal's foreground one
-  int death_signal = 0;    // what it gets when cachify dies; 0: nothing
+  // What COMMAND gets in place of our standard input, output and error; above 2. -1: ours.
+  std::array<int, 3> streams{-1, -1, -1};
+  int death_signal = 0;  // what it gets when cachify dies; 0: nothing
 };
 
 struct Started {

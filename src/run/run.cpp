@@ -9,6 +9,7 @@
 #include "run/child.h"
 #include "run/deadline.h"
 #include "run/explain.h"
+#include "run/in_slot.h"
 #include "run/interrupts.h"
 #include "run/job_control.h"
 #include "run/program.h"
@@ -44,29 +45,6 @@ class Holding {
   std::unique_ptr<store::Lease> lease_;
 };
 
-std::string seconds_text(util::Duration waited) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
-  const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
-  return std::to_string(ms / 1000) + "." + fraction;
-}
-
-std::vector<std::string> variables_for(const Request& request, const store::Grant& grant,
-                                       util::Duration waited) {
-  return {"CACHIFY_KEY=" + request.claim.key,
-          "CACHIFY_MAX=" + std::to_string(grant.max),
-          "CACHIFY_SLOT=" + std::to_string(grant.slot),
-          "CACHIFY_ID=" + grant.id,
-          "CACHIFY_FENCE=" + std::to_string(grant.fence),
-          "CACHIFY_WAITED=" + seconds_text(waited)};
-}
-
-// A lease without a descriptor that COMMAND could keep ends soon after cachify was killed. COMMAND
-// is then ended as --on-lost says for any lost lease.
-int death_signal(const store::Lease& lease, OnLost on_lost) {
-  if (lease.keep_fd() >= 0 || on_lost == OnLost::warn) return 0;
-  return on_lost == OnLost::kill ? SIGKILL : SIGTERM;
-}
-
 // The uncontended path is part of every start of cachify, so it is kept to eleven system calls
 // besides the store's: rt_sigprocmask, rt_sigaction (Interrupts); signalfd4; rt_sigpending; clone;
 // ppoll, read, waitid (Supervisor); close; rt_sigtimedwait, rt_sigprocmask (~Interrupts). The child
@@ -76,7 +54,7 @@ Ending run_command(const Request& request, store::Acquisition acquisition, Inter
   const Holding holding(std::move(acquisition.lease));
   store::Lease& lease = holding.lease();
 
-  const Program program(request.command, variables_for(request, lease.grant(), waited));
+  const Program program(request.command, slot_variables(request.claim.key, lease.grant(), waited));
   JobControl jobs(request.own_group);
   Supervisor supervisor(lease, request, jobs);
   ChildSetup setup;
