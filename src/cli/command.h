@@ -37,6 +37,7 @@ class Command {
 
 std::unique_ptr<Command> make_lock_is_locked();
 std::unique_ptr<Command> make_lock_run();
+std::unique_ptr<Command> make_pool_map();
 std::unique_ptr<Command> make_pool_run();
 std::unique_ptr<Command> make_pool_size();
 

@@ -13,6 +13,7 @@ namespace {
 constexpr CommandRow kCommands[] = {
     {"lock", "is-locked", "Tell by the exit code whether a lock is held", make_lock_is_locked},
     {"lock", "run", "Run a command that must not run twice at a time", make_lock_run},
+    {"pool", "map", "Run a command for each item, in the slots of a pool", make_pool_map},
     {"pool", "run", "Run a command in one of N slots", make_pool_run},
     {"pool", "size", "Print how many slots are in use", make_pool_size},
 };
