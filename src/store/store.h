@@ -185,7 +185,7 @@ enum class Outcome {
   dismissed,    // taken out of the queue by somebody
   held_above,   // lock: an ancestor of ours holds it without an end; it can never be had
   timed_out,    // the deadline passed
-  interrupted,  // a signal asked us to stop (Interrupts says which)
+  interrupted,  // a signal asked us to stop (Interrupts says which), or WaitObserver::attend()
 };
 
 struct Acquisition {
@@ -203,6 +203,12 @@ class WaitObserver {
   virtual std::optional<util::Duration> explain_after() const { return std::nullopt; }
   // Called once at most, with the position of the caller in situation.waiters (0: unknown).
   virtual void waiting(const Situation&, int64_t /*position*/) {}
+  // For who has other work to do while it waits, as pool map has, and whose Interrupts also wake on
+  // what that work is about. The store calls attend() whenever a sleep has ended, and sets an end to
+  // its sleeps at attend_at(). False: nothing is wanted any more; leave the queue and return
+  // Outcome::interrupted. It may use the store, but not acquire from it.
+  virtual bool attend() { return true; }
+  virtual std::optional<util::MonotonicTime> attend_at() const { return std::nullopt; }
   // Something the user may want to know with -v (for example: polling instead of sleeping).
   virtual void note(const std::string&) {}
 };

@@ -49,7 +49,9 @@ std::optional<Outcome> Admission::check() {
   if (!table.dirty().empty() || how == Sleep::bell) state_->commit();
   state_->unlock();
   sleep(how, predecessor);
+  const bool still_wanted = observer_.attend();
   if (!lock()) return given_up();
+  if (!still_wanted) return leave(Outcome::interrupted);
   if (how == Sleep::bell && slept_on_bell_) {
     // Woken, and the word still armed: that was the kernel, for somebody who died.
     if (state_->table().header.bell == kBellArmed) after_death_ = 0;
@@ -100,6 +102,7 @@ util::MonotonicTime Admission::wake_up_time(bool head) const {
   util::MonotonicTime until{std::numeric_limits<int64_t>::max()};
   if (patience_.deadline) until = std::min(until, *patience_.deadline);
   if (explain_at_) until = std::min(until, *explain_at_);
+  if (const auto at = observer_.attend_at()) until = std::min(until, *at);
   if (!head) return until;
   util::Duration look = kHeartbeat;
   if (after_death_ >= 0) look = kLooksAfterDeath[static_cast<size_t>(after_death_)];
@@ -121,7 +124,7 @@ void Admission::sleep(Sleep how, std::optional<uint32_t> predecessor) {
   const auto wait_for = [&](uint32_t index, uint64_t byte) {
     const int fd = state_->shard(index);
     run::Interrupts::Window window(interrupts_, until);
-    wait_for_byte(fd, byte);
+    if (!window.woken()) wait_for_byte(fd, byte);
   };
   const Table& table = state_->table();
   bool event = false;
@@ -134,7 +137,7 @@ void Admission::sleep(Sleep how, std::optional<uint32_t> predecessor) {
       break;
     case Sleep::bell: {
       run::Interrupts::Window window(interrupts_, std::nullopt);
-      slept_on_bell_ = bell_.sleep(until);
+      if (!window.woken()) slept_on_bell_ = bell_.sleep(until);
       break;
     }
     case Sleep::none:

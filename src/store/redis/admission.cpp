@@ -70,13 +70,13 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
 }
 
 Limit Admission::limit() const {
-  return {patience_.deadline.value_or(kNever), &interrupts_};
+  return {patience_.deadline.value_or(kNever), &interrupts_, &observer_};
 }
 
 // For one request of who is queued: an answer that is on its way when the patience ends counts.
 Limit Admission::request_limit() const {
   const Limit limit = this->limit();
-  return {std::max(limit.until, util::monotonic_now() + kLastAnswer), &interrupts_};
+  return {std::max(limit.until, util::monotonic_now() + kLastAnswer), &interrupts_, &observer_};
 }
 
 Acquisition Admission::run() {
@@ -126,7 +126,7 @@ TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
 
 std::optional<Outcome> Admission::arrive() {
   // Not the deadline: a caller with little patience does not call a store silent that is only slow.
-  Retries retries(address_, Retries::Mode::first, {kNever, &interrupts_});
+  Retries retries(address_, Retries::Mode::first, {kNever, &interrupts_, &observer_});
   for (int tries = 0;; ++tries) {
     try {
       const TakeAnswer answer = take(*client_, patience_.wait, retries.limit());
@@ -265,7 +265,7 @@ void Admission::sleep_on_list() {
   util::MonotonicTime until = std::min(limit().until, next_look_);
   if (explain_at_) until = std::min(until, *explain_at_);
   Connection& connection = *client_->connection();
-  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_})) return;
+  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_, &observer_}, false)) return;
   const std::optional<Reply> woken = connection.try_receive();
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;

@@ -25,25 +25,29 @@ int poll_for(pollfd* fd, util::Duration duration, const sigset_t* mask) {
 
 }  // namespace
 
-bool wait_for(int fd, short events, const Limit& limit) {
+bool wait_for(int fd, short events, const Limit& limit, bool soon) {
   pollfd waiting{fd, events, 0};
   pollfd* const set = fd >= 0 ? &waiting : nullptr;
   if (limit.interrupts != nullptr && limit.interrupts->caught()) throw Interrupted{};
-  if (poll_for(set, std::min(kSoon, limit.until - util::monotonic_now()), nullptr) > 0) {
+  if (soon && poll_for(set, std::min(kSoon, limit.until - util::monotonic_now()), nullptr) > 0) {
     return true;
   }
   const sigset_t* mask = limit.interrupts != nullptr ? &limit.interrupts->wait_mask() : nullptr;
   while (true) {
-    const util::Duration left = limit.until - util::monotonic_now();
+    util::Duration left = limit.until - util::monotonic_now();
+    const bool last = left.count() <= 0;
+    const auto attend_at = limit.observer != nullptr ? limit.observer->attend_at() : std::nullopt;
+    if (attend_at) left = std::min(left, *attend_at - util::monotonic_now());
     const int result = poll_for(set, left, mask);
     if (limit.interrupts != nullptr && limit.interrupts->caught()) throw Interrupted{};
     if (result > 0) return true;
-    if (left.count() <= 0) return false;
+    if (limit.observer != nullptr && !limit.observer->attend()) throw Interrupted{};
+    if (last) return false;
   }
 }
 
 void sleep_until(const Limit& limit) {
-  wait_for(-1, 0, limit);
+  wait_for(-1, 0, limit, false);
 }
 
 }  // namespace cachify::store::redis

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "run/interrupts.h"
+#include "store/store.h"
 #include "util/time.h"
 
 namespace cachify::store::redis {
@@ -11,9 +12,10 @@ namespace cachify::store::redis {
 struct Limit {
   util::MonotonicTime until;
   run::Interrupts* interrupts = nullptr;  // nullptr: signals stay blocked
+  WaitObserver* observer = nullptr;       // with interrupts: who has other work to do meanwhile
 
   Limit within(util::Duration duration) const {
-    return {std::min(until, util::monotonic_now() + duration), interrupts};
+    return {std::min(until, util::monotonic_now() + duration), interrupts, observer};
   }
   bool passed() const { return util::monotonic_now() >= until; }
 };
@@ -21,8 +23,9 @@ struct Limit {
 // Any command's answer has to come within this.
 inline constexpr util::Duration kCommandTimeout = std::chrono::seconds(2);
 
-// poll(2) on one descriptor. False: the limit passed. Throws Interrupted.
-bool wait_for(int fd, short events, const Limit& limit);
+// poll(2) on one descriptor. False: the limit passed. Throws Interrupted. `soon`: signals may stay
+// blocked for an instant at first.
+bool wait_for(int fd, short events, const Limit& limit, bool soon = true);
 // Sleeps until the limit. Throws Interrupted.
 void sleep_until(const Limit& limit);
 
