@@ -22,7 +22,7 @@ volatile sig_atomic_t g_woken = 0;  // in this window, by what is not a stop
 volatile sig_atomic_t g_stops = 0;
 volatile sig_atomic_t g_seen[NSIG];  // the poke and the extra ones, since they were taken
 timer_t g_timer;
-bool g_alive = false;
+Interrupts* g_alive = nullptr;
 
 // The highest one: the least likely to mean something to anybody.
 int tick_signal() {
@@ -70,9 +70,13 @@ bool is_default(const struct sigaction& action) {
 
 }  // namespace
 
+Interrupts* Interrupts::current() noexcept {
+  return g_alive;
+}
+
 Interrupts::Interrupts() {
-  assert(!g_alive);
-  g_alive = true;
+  assert(g_alive == nullptr);
+  g_alive = this;
   g_caught = 0;
   g_stops = 0;
   for (volatile sig_atomic_t& seen : g_seen) seen = 0;
@@ -128,7 +132,7 @@ Interrupts::~Interrupts() {
   while (sigtimedwait(&late, nullptr, &at_once) > 0) {
   }
   sigprocmask(SIG_UNBLOCK, &added_, nullptr);
-  g_alive = false;
+  g_alive = nullptr;
 }
 
 // A signal that was given ignored stays pending as long as it is blocked; it means nothing.
