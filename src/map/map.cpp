@@ -99,6 +99,7 @@ class Map : public run::WaitExplainer {
   bool wants_slot() const;
   void take_slot();
   void refused(const store::Acquisition& acquisition);
+  bool has_news() const;
   void sleep();
   bool wait_writable(int fd);
   std::optional<MonotonicTime> next_deed() const;
@@ -333,6 +334,7 @@ void Map::read_input() {
 }
 
 void Map::reap() {
+  Interrupts::take(SIGCHLD);
   for (Run& run : runs_.reap()) {
     run.slot->busy = false;
     run.slot->idle_since = util::monotonic_now();
@@ -569,6 +571,7 @@ bool Map::attend() {
 }
 
 std::optional<MonotonicTime> Map::attend_at() const {
+  if (has_news()) return util::monotonic_now();
   Earliest earliest;
   earliest.add(next_deed());
   earliest.add(slots_.next_blind_tick());
@@ -593,7 +596,13 @@ std::optional<MonotonicTime> Map::next_deed() const {
   return earliest.get();
 }
 
+// A signal that came in some other wait (for a mutex, for a reader of our output) ends no more.
+bool Map::has_news() const {
+  return Interrupts::any_to_take() || Interrupts::stops() > stops_;
+}
+
 void Map::sleep() {
+  if (has_news()) return;
   Earliest earliest;
   earliest.add(next_deed());
   earliest.add(slots_.next_tick());

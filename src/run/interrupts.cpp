@@ -2,8 +2,10 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "errors.h"
@@ -195,6 +197,11 @@ void Interrupts::stop_self(int signal) noexcept {
   sigprocmask(SIG_UNBLOCK, &only, nullptr);  // here, until continued
   sigprocmask(SIG_BLOCK, &only, nullptr);
   sigaction(signal, &before, nullptr);
+}
+
+bool Interrupts::any_to_take() noexcept {
+  return std::any_of(std::begin(g_seen), std::end(g_seen),
+                     [](sig_atomic_t seen) { return seen != 0; });
 }
 
 int Interrupts::stops() noexcept {

@@ -65,6 +65,8 @@ class Interrupts {
   void keep_out_sigpipe() noexcept;
   // Whether `signal` (one of those, or the poke) has ended a wait since the last call.
   static bool take(int signal) noexcept;
+  // Whether take() has anything to take, of any of them. Waits do not end for what came before.
+  static bool any_to_take() noexcept;
   // Stops this process as `signal` (TSTP, of also_wake_on) would have; returns when continued.
   static void stop_self(int signal) noexcept;
   // How many signals that end waiting were caught in waits.
