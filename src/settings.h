@@ -26,7 +26,9 @@ struct Settings {
   std::optional<run::OnLost> on_lost;
   std::optional<util::Duration> kill_after;
   std::optional<int> conflict_exit_code;
-  bool quiet = false;  // never together with verbose
+  std::string config_file;  // the one that was read; empty: there is none
+  std::string profile;      // of it, the one in use
+  bool quiet = false;       // never together with verbose
   bool verbose = false;
 };
 

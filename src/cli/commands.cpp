@@ -11,11 +11,24 @@ namespace cachify::cli {
 namespace {
 
 constexpr CommandRow kCommands[] = {
+    {"doctor", "", "Check the store that would be used", make_doctor},
+    {"lock", "acquire", "Take a lock without a command, until release", make_lock_acquire},
     {"lock", "is-locked", "Tell by the exit code whether a lock is held", make_lock_is_locked},
+    {"lock", "list", "Print every lock that is in use", make_lock_list},
+    {"lock", "release", "Give a lock back, also somebody else's", make_lock_release},
     {"lock", "run", "Run a command that must not run twice at a time", make_lock_run},
-    {"pool", "map", "Run a command for each item, in the slots of a pool", make_pool_map},
+    {"lock", "status", "Show who holds a lock, and who waits", make_lock_status},
+    {"pool", "acquire", "Take a slot without a command, until release", make_pool_acquire},
+    {"pool", "close", "Refuse newcomers", make_pool_close},
+    {"pool", "list", "Print every pool that is in use", make_pool_list},
+    {"pool", "map", "Run a command for each item, in slots", make_pool_map},
+    {"pool", "open", "Let newcomers in again", make_pool_open},
+    {"pool", "release", "Give a slot back, also somebody else's", make_pool_release},
+    {"pool", "resize", "Store a number of slots for everyone", make_pool_resize},
     {"pool", "run", "Run a command in one of N slots", make_pool_run},
     {"pool", "size", "Print how many slots are in use", make_pool_size},
+    {"pool", "status", "Show who holds a pool's slots, and who waits", make_pool_status},
+    {"pool", "wait", "Wait until a pool is free, empty or idle", make_pool_wait},
 };
 
 std::string with_suggestion(const std::string& text, std::string_view word,
@@ -37,6 +50,12 @@ bool is_noun(std::string_view word) noexcept {
   return false;
 }
 
+std::string name_of(const CommandRow& row) {
+  std::string name(row.noun);
+  if (!row.verb.empty()) name.append(" ").append(row.verb);
+  return name;
+}
+
 const CommandRow* find_command(std::string_view noun, std::string_view verb) noexcept {
   for (const CommandRow& row : kCommands)
     if (row.noun == noun && row.verb == verb) return &row;
@@ -52,7 +71,7 @@ std::string unknown_noun(std::string_view noun) {
 std::string unknown_verb(std::string_view noun, std::string_view verb) {
   std::vector<std::string_view> names;
   for (const CommandRow& row : kCommands)
-    if (row.noun == noun) names.push_back(row.verb);
+    if (row.noun == noun && !row.verb.empty()) names.push_back(row.verb);
   return with_suggestion(std::string(noun) + " has no verb " + util::quoted(verb), verb, names);
 }
 

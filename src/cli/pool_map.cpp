@@ -41,7 +41,7 @@ const Manual& PoolMap::manual() const noexcept {
 
 void PoolMap::add_options(OptionTable& table) {
   table.start_group("Pool");
-  key_.add_to(table, false, 0);
+  key_.add_to(table, false, false, 0);
   table.add({'n', "max", "N",
              "How many slots there are, 1 or more; may be left out where the pool was resized",
              into_integer(max_, 1, kLargestNumber)});
@@ -132,7 +132,7 @@ map::Request PoolMap::request(const Settings& settings,
     throw UsageError("--reserve must be at most --max, " + std::to_string(*max_));
   }
   run::Request common;
-  wait_.fill(common, settings);
+  wait_.fill(common, settings, true);
   command_.fill(common, settings, run::OnLost::warn);
 
   map::Request request;
@@ -145,7 +145,7 @@ map::Request PoolMap::request(const Settings& settings,
   }
   request.claim.who = who_am_i(command);
   request.command = command;
-  request.wait = !wait_.says_not_to_wait();
+  request.wait = common.wait;
   request.timeout = common.timeout;
   request.conflict_exit_code = settings.conflict_exit_code;
   if (conflict_exit_code_) request.conflict_exit_code = static_cast<int>(*conflict_exit_code_);

@@ -71,8 +71,8 @@ class Map : public run::WaitExplainer {
 
   // The store calls these while we wait for a slot.
   std::optional<util::Duration> explain_after() const override;
-  bool attend() override;
-  std::optional<MonotonicTime> attend_at() const override;
+  bool go_on() override;
+  std::optional<int64_t> next_look() const override;
 
  private:
   enum class Phase { working, draining, ending };  // draining: nothing is started any more
@@ -551,15 +551,13 @@ void Map::refused(const store::Acquisition& acquisition) {
         util::monotonic_now() + (acquisition.outcome == Outcome::closed ? kPause : kGrowthLook);
     return;
   }
-  run::Request asked;
-  asked.claim = request_.claim;
-  asked.timeout = request_.timeout;
   const int code = acquisition.outcome == Outcome::timed_out ? kExitTimeout : kExitFull;
-  stop_with(request_.conflict_exit_code.value_or(code), run::refusal_text(asked, acquisition));
+  stop_with(request_.conflict_exit_code.value_or(code),
+            run::refusal_text(request_.claim, request_.timeout, acquisition));
 }
 
 // The store's sleep has ended while we queue for one more slot.
-bool Map::attend() {
+bool Map::go_on() {
   try {
     step();
   } catch (...) {
@@ -570,14 +568,15 @@ bool Map::attend() {
                       [](const auto& slot) { return !slot->busy && slot->spent; });
 }
 
-std::optional<MonotonicTime> Map::attend_at() const {
-  if (has_news()) return util::monotonic_now();
+std::optional<int64_t> Map::next_look() const {
+  if (has_news()) return util::boottime_ns();
   Earliest earliest;
   earliest.add(next_deed());
   earliest.add(slots_.next_blind_tick());
   // For --reserve: nothing tells while we queue that there is something to read.
   if (!feed_.pending() && feed_.wants() >= 0) earliest.add(util::monotonic_now() + kLinger);
-  return earliest.get();
+  if (!earliest.get()) return std::nullopt;
+  return util::boottime_ns() + (*earliest.get() - util::monotonic_now()).count();
 }
 
 std::optional<MonotonicTime> Map::next_deed() const {

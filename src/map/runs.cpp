@@ -26,9 +26,9 @@ Runs::Runs(const Request& request, run::Interrupts& interrupts)
 
 std::optional<Runs::Refusal> Runs::start(Run& run, const Feed& feed) {
   const Row row = feed.row_of(run.item);
-  const store::Grant& grant = run.slot->lease->grant();
+  const store::Lease& lease = *run.slot->lease;
   const std::vector<std::string> argv =
-      feed.command().fill(run.item.text, run.item.number, grant.slot, row);
+      feed.command().fill(run.item.text, run.item.number, lease.grant().slot, row);
   if (results_) {
     run.out = results_->open(run.item.number, "stdout");
     run.err = results_->open(run.item.number, "stderr");
@@ -38,12 +38,13 @@ std::optional<Runs::Refusal> Runs::start(Run& run, const Feed& feed) {
   }
   // Who comes after the first one in a slot has not waited for it.
   const util::Duration waited = run.slot->used ? util::Duration::zero() : run.slot->waited;
-  const run::Program program(argv, run::slot_variables(request_.claim.key, grant, waited));
+  const run::Program program(argv, run::slot_variables(request_.claim.key, {}, lease, waited));
   run::ChildSetup setup;
-  setup.keep_fd = request_.claim.inherit ? run.slot->lease->keep_fd() : -1;
+  const int keep_fd = lease.keep_fd();
+  if (request_.claim.inherit && keep_fd >= 0) setup.keep_fds = {&keep_fd, 1};
   setup.own_group = true;
   setup.streams = {null_.get(), run.out.get(), run.err.get()};
-  setup.death_signal = run::death_signal(*run.slot->lease, request_.on_lost);
+  setup.death_signal = run::death_signal(lease, request_.on_lost);
   if (request_.joblog) run.command = shell_quoted(argv);
   run.started_us = util::realtime_us();
   run.started = util::monotonic_now();

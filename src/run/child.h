@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <span>
 
 #include "run/interrupts.h"
 #include "run/program.h"
@@ -11,9 +12,9 @@ namespace cachify::run {
 
 // What is different for COMMAND from how cachify itself was started.
 struct ChildSetup {
-  int keep_fd = -1;        // COMMAND inherits a copy of it; -1: none
-  bool own_group = false;  // becomes the leader of a process group of its own
-  int terminal = -1;       // with own_group: that group becomes this terminal's foreground one
+  std::span<const int> keep_fds;  // COMMAND inherits a copy of each
+  bool own_group = false;         // becomes the leader of a process group of its own
+  int terminal = -1;     // with own_group: that group becomes this terminal's foreground one
   // What COMMAND gets in place of our standard input, output and error; above 2. -1: ours.
   std::array<int, 3> streams{-1, -1, -1};
   int death_signal = 0;  // what it gets when cachify dies; 0: nothing

@@ -2,25 +2,31 @@
 
 #include <csignal>
 
+#include "util/time_text.h"
+
 namespace cachify::run {
-namespace {
 
-std::string seconds_text(util::Duration waited) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
-  const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
-  return std::to_string(ms / 1000) + "." + fraction;
-}
-
-}  // namespace
-
-std::vector<std::string> slot_variables(const std::string& key, const store::Grant& grant,
-                                        util::Duration waited) {
+std::vector<std::string> slot_variables(const std::string& first_key,
+                                        const std::vector<std::string>& keys,
+                                        const store::Lease& lease, util::Duration waited) {
+  const store::Grant& grant = lease.grant();
+  std::string key = first_key;
+  std::string id = grant.id;
+  std::string fence = std::to_string(grant.fence);
+  for (size_t i = 0; i < lease.parts().size(); ++i) {
+    const store::Grant& part = lease.parts()[i]->grant();
+    if (i == 0) key = id = fence = {};
+    const char* end = i == 0 ? "" : "\n";
+    key += end + keys[i];
+    id += end + part.id;
+    fence += end + std::to_string(part.fence);
+  }
   return {"CACHIFY_KEY=" + key,
           "CACHIFY_MAX=" + std::to_string(grant.max),
           "CACHIFY_SLOT=" + std::to_string(grant.slot),
-          "CACHIFY_ID=" + grant.id,
-          "CACHIFY_FENCE=" + std::to_string(grant.fence),
-          "CACHIFY_WAITED=" + seconds_text(waited)};
+          "CACHIFY_ID=" + id,
+          "CACHIFY_FENCE=" + fence,
+          "CACHIFY_WAITED=" + util::seconds_text(waited)};
 }
 
 int death_signal(const store::Lease& lease, OnLost on_lost) {

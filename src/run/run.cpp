@@ -1,13 +1,8 @@
 #include "run/run.h"
 
-#include <array>
-#include <cstdio>
-
-#include "errors.h"
-#include "exit_codes.h"
 #include "quick/handover.h"
+#include "run/admit.h"
 #include "run/child.h"
-#include "run/deadline.h"
 #include "run/explain.h"
 #include "run/in_slot.h"
 #include "run/interrupts.h"
@@ -15,50 +10,52 @@
 #include "run/program.h"
 #include "run/supervise.h"
 #include "util/log.h"
+#include "util/time_text.h"
 
 namespace cachify::run {
 namespace {
 
-using store::Outcome;
-
-Ending stopped_by(int signal) {
-  return {kExitSignalBase + signal, signal};
-}
-
-// Gives the slot back at the end of its scope, however that is left. A store that cannot be told
-// then changes nothing about COMMAND's code; the slot ends by the store's crash rules.
+// Gives the slot back at the end of its scope, however that is left.
 class Holding {
  public:
   explicit Holding(std::unique_ptr<store::Lease> lease) : lease_(std::move(lease)) {}
   Holding(const Holding&) = delete;
   Holding& operator=(const Holding&) = delete;
-  ~Holding() {
-    try {
-      lease_->release();
-    } catch (const std::exception& error) {
-      util::error(error.what());
-    }
-  }
+  ~Holding() { give_back(*lease_); }
   store::Lease& lease() const noexcept { return *lease_; }
 
  private:
   std::unique_ptr<store::Lease> lease_;
 };
 
+// The open files that keep the slot; each lock of several has its own.
+std::vector<int> keep_fds_of(const store::Lease& lease) {
+  if (lease.parts().empty()) {
+    const int fd = lease.keep_fd();
+    return fd < 0 ? std::vector<int>() : std::vector<int>{fd};
+  }
+  std::vector<int> fds;
+  for (const auto& part : lease.parts()) {
+    if (part->keep_fd() >= 0) fds.push_back(part->keep_fd());
+  }
+  return fds;
+}
+
 // The uncontended path is part of every start of cachify, so it is kept to eleven system calls
 // besides the store's: rt_sigprocmask, rt_sigaction (Interrupts); signalfd4; rt_sigpending; clone;
 // ppoll, read, waitid (Supervisor); close; rt_sigtimedwait, rt_sigprocmask (~Interrupts). The child
 // makes fcntl (to keep the slot), rt_sigprocmask and execve.
-Ending run_command(const Request& request, store::Acquisition acquisition, Interrupts& interrupts) {
-  const util::Duration waited = acquisition.waited;
-  const Holding holding(std::move(acquisition.lease));
+Ending run_command(const Request& request, Admittance admitted, Interrupts& interrupts) {
+  const Holding holding(std::move(admitted.lease));
   store::Lease& lease = holding.lease();
 
-  const Program program(request.command, slot_variables(request.claim.key, lease.grant(), waited));
+  const Program program(request.command,
+                        slot_variables(request.claim.key, request.keys, lease, admitted.waited));
   JobControl jobs(request.own_group);
   Supervisor supervisor(lease, request, jobs);
   ChildSetup setup;
-  setup.keep_fd = request.claim.inherit ? lease.keep_fd() : -1;
+  const std::vector<int> keep_fds = keep_fds_of(lease);
+  if (request.claim.inherit) setup.keep_fds = keep_fds;
   setup.own_group = request.own_group;
   setup.terminal = jobs.terminal_for_command();
   setup.death_signal = death_signal(lease, request.on_lost);
@@ -90,57 +87,17 @@ int become_on_full(const Request& request) {
   return exec_failure_code(error);
 }
 
-void explain_refusal(store::Store& store, const store::Claim& claim) {
-  if (util::verbosity() != util::Verbosity::verbose) return;
-  try {
-    const store::Situation situation = store.situation(claim.kind, claim.key);
-    util::explain(claim.key + ": " + situation_text(situation, 0, util::realtime_us()));
-  } catch (const Error& error) {
-    util::explain(error.what());  // the refusal stands, whoever holds it
-  }
-}
-
-Ending refuse(store::Store& store, const Request& request, const store::Acquisition& acquisition) {
-  const std::string text = refusal_text(request, acquisition);
-  if (request.on_full) {
-    util::explain(text);  // who names a command to run instead does not want to hear of it
-  } else {
-    util::message(text);
-  }
-  explain_refusal(store, request.claim);
-  const int code = acquisition.outcome == Outcome::timed_out ? kExitTimeout : kExitFull;
-  return {request.conflict_exit_code.value_or(code), std::nullopt};
-}
-
-store::Patience patience_of(const Request& request) {
-  store::Patience patience;
-  patience.wait = request.wait;
-  if (request.wait && request.timeout) {
-    patience.deadline = deadline_after(*request.timeout);
-    if (request.timeout->count() <= 0) patience = {};  // the same as not waiting
-  }
-  return patience;
-}
-
 }  // namespace
 
 Ending run(store::Store& store, const Request& request) {
   Ending ending;
   {
     Interrupts interrupts;
-    WaitExplainer explainer(request.claim);
-    store::Acquisition acquisition =
-        store.acquire(request.claim, patience_of(request), interrupts, explainer);
-    if (acquisition.outcome == Outcome::admitted) {
-      return run_command(request, std::move(acquisition), interrupts);
-    }
-    if (const auto signal = interrupts.caught()) return stopped_by(*signal);
-    if (acquisition.outcome == Outcome::interrupted) {
-      throw Error(kExitInternal, "the wait for " + request.claim.key + " ended without a signal");
-    }
-    ending = refuse(store, request, acquisition);
+    Admittance admitted = admit(store, request, interrupts);
+    if (admitted.lease) return run_command(request, std::move(admitted), interrupts);
+    if (!admitted.refused || !request.on_full) return admitted.ending;
   }
-  if (request.on_full) ending.code = become_on_full(request);
+  ending.code = become_on_full(request);
   return ending;
 }
 

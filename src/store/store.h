@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ enum class Kind { pool, lock };
 
 // Who asks, for the eyes of others. Never holds a secret; `command` is shown as it was given.
 struct Who {
-  int32_t pid = 0;  // in the PID namespace of the caller
+  int32_t pid =
+      0;  // in the PID namespace of the caller; the owner's for who holds without a command
   uint32_t uid = 0;
   std::string user;     // empty: unknown
   std::string host;     // uname's node name
@@ -147,6 +149,9 @@ class Lease {
   // has none. It is close-on-exec; the child clears that when the command is to inherit it.
   virtual int keep_fd() const noexcept { return -1; }
 
+  // The leases that this one is made of, where it stands for several keys.
+  virtual std::span<const std::unique_ptr<Lease>> parts() const noexcept { return {}; }
+
   // Leases that must be renewed: when tick() wants to be called next (CLOCK_BOOTTIME ns), and a
   // descriptor that wants tick() when it becomes readable. Kernel locks have neither.
   virtual std::optional<int64_t> next_tick() const noexcept { return std::nullopt; }
@@ -185,7 +190,7 @@ enum class Outcome {
   dismissed,    // taken out of the queue by somebody
   held_above,   // lock: an ancestor of ours holds it without an end; it can never be had
   timed_out,    // the deadline passed
-  interrupted,  // a signal asked us to stop (Interrupts says which), or WaitObserver::attend()
+  interrupted,  // a signal asked us to stop (Interrupts says which), or WaitObserver::go_on()
 };
 
 struct Acquisition {
@@ -203,12 +208,14 @@ class WaitObserver {
   virtual std::optional<util::Duration> explain_after() const { return std::nullopt; }
   // Called once at most, with the position of the caller in situation.waiters (0: unknown).
   virtual void waiting(const Situation&, int64_t /*position*/) {}
-  // For who has other work to do while it waits, as pool map has, and whose Interrupts also wake on
-  // what that work is about. The store calls attend() whenever a sleep has ended, and sets an end to
-  // its sleeps at attend_at(). False: nothing is wanted any more; leave the queue and return
-  // Outcome::interrupted. It may use the store, but not acquire from it.
-  virtual bool attend() { return true; }
-  virtual std::optional<util::MonotonicTime> attend_at() const { return std::nullopt; }
+  // For who holds other leases of this store meanwhile, or has other work to do. go_on() is asked
+  // whenever acquire() wakes while it waits: after a poke or another signal that Interrupts also
+  // wakes on, when look_fd() is readable, and at next_look() (CLOCK_BOOTTIME ns) at the latest.
+  // False makes it leave the queue with Outcome::interrupted. It may use the store, but not
+  // acquire.
+  virtual bool go_on() { return true; }
+  virtual std::optional<int64_t> next_look() const { return std::nullopt; }
+  virtual int look_fd() const { return -1; }
   // Something the user may want to know with -v (for example: polling instead of sleeping).
   virtual void note(const std::string&) {}
 };

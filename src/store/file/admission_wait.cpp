@@ -57,9 +57,9 @@ std::optional<Outcome> Admission::check() {
   if (!table.dirty().empty() || how == Sleep::bell) state_->commit();
   state_->unlock();
   sleep(how, predecessor);
-  const bool still_wanted = observer_.attend();
+  const bool goes_on = observer_.go_on();
   if (!lock()) return given_up();
-  if (!still_wanted) return leave(Outcome::interrupted);
+  if (!goes_on) return leave(Outcome::interrupted);
   if (how == Sleep::bell && slept_on_bell_) {
     // Woken, and the word still armed: that was the kernel, for somebody who died.
     if (state_->table().header.bell == kBellArmed) after_death_ = 0;
@@ -145,7 +145,9 @@ util::MonotonicTime Admission::wake_up_time(bool head) const {
   util::MonotonicTime until{std::numeric_limits<int64_t>::max()};
   if (patience_.deadline) until = std::min(until, *patience_.deadline);
   if (explain_at_) until = std::min(until, *explain_at_);
-  if (const auto at = observer_.attend_at()) until = std::min(until, *at);
+  if (const auto look = observer_.next_look()) {
+    until = std::min(until, now + util::Duration(*look - util::boottime_ns()));
+  }
   if (!head) return until;
   util::Duration look = kHeartbeat;
   if (after_death_ >= 0) look = kLooksAfterDeath[static_cast<size_t>(after_death_)];

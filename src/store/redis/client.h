@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/redis/address.h"
@@ -18,6 +19,9 @@ class Client {
  public:
   // `address` has to outlive the object.
   explicit Client(const Address& address) : address_(address) {}
+
+  // What the server's list of clients is to call us; for connections that are made afterwards.
+  void set_name(std::string name) { name_ = std::move(name); }
 
   // One request in steps, for those who must not block meanwhile. `behind` is sent in the same
   // write, right behind the script; its answer is for receive(). All throw Failure, and
@@ -39,6 +43,9 @@ class Client {
   void undo_with(const Script& script, const Keys& keys, const std::vector<std::string>& arguments);
   void forget_undo() noexcept { undo_.clear(); }
 
+  // The connection to the server, made when there is none. In a cluster to one of its nodes, until
+  // a request has found out which one has the key.
+  Connection& connect(const Limit& limit);
   // The connection, once something was sent; nullptr: none.
   Connection* connection() noexcept { return connection_.get(); }
   // Ends the connection, as after a Failure.
@@ -47,7 +54,6 @@ class Client {
   [[noreturn]] void fail(const Reply& error);
 
  private:
-  Connection& connect(const Limit& limit);
   void connect_single(const Endpoint& endpoint, const Limit& limit);
   void connect_by_sentinels(const Limit& limit);
   void connect_in_cluster(const Limit& limit);
@@ -58,6 +64,7 @@ class Client {
   std::optional<Reply> digest(Reply reply, const Limit& limit);
 
   const Address& address_;
+  std::string name_;
   std::unique_ptr<Connection> connection_;
   size_t next_endpoint_ = 0;      // the sentinel or seed to ask first
   std::optional<Endpoint> node_;  // cluster: where the key is, as far as we know

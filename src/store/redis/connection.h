@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "store/redis/address.h"
 #include "store/redis/limit.h"
@@ -18,13 +19,15 @@ class Connection {
  public:
   // Connects. AUTH and SELECT, as the address says, go with the first command that is sent and
   // their answers are checked with its answer: they cost no round trip. `plain_database`: stay in
-  // database 0 and say nothing about users (sentinels). Throws Failure and Interrupted.
-  Connection(const Endpoint& endpoint, const Address& address, bool with_login, const Limit& limit);
+  // database 0 and say nothing about users (sentinels). With a `name` it is called so in the
+  // server's list of clients, if the server allows that. Throws Failure and Interrupted.
+  Connection(const Endpoint& endpoint, const Address& address, bool with_login, const Limit& limit,
+             const std::string& name = {});
 
   const Endpoint& endpoint() const noexcept { return endpoint_; }
   int fd() const noexcept { return socket_.get(); }
 
-  void send(const Command& command) { append(unsent_, command), ++awaited_; }
+  void send(const Command& command);
   // Writes what was sent. Throws Failure and Interrupted.
   void flush(const Limit& limit);
   // The next answer; an error is an answer, too. Throws Failure when it does not come in time, or
@@ -35,8 +38,19 @@ class Connection {
   // How many answers have not been read.
   int awaited() const noexcept { return awaited_; }
 
+  // Reads the text `name` and subscribes to the channel `name`, in one step, so that nothing that
+  // is written to the one and published to the other can be missed. To be sent when nothing is
+  // awaited. What comes of it is noticed while answers are looked for and is none itself; the next
+  // command ends it.
+  void listen(const std::string& name);
+  // The text, or the last message since; empty: none. Told once.
+  std::string heard() { return std::exchange(heard_, {}); }
+  // The server has refused to let us listen: rights are missing.
+  bool deaf() const noexcept { return deaf_; }
+
  private:
   std::optional<Reply> next_reply();
+  bool digest_listening(const Reply& reply);
   bool read_some();
   [[noreturn]] void broken(const std::string& why) const;
 
@@ -45,8 +59,13 @@ class Connection {
   std::unique_ptr<Transport> transport_;
   ReplyReader reader_;
   std::string unsent_;
-  int logins_ = 0;   // answers to AUTH and SELECT that are still to come
+  int logins_ = 0;  // answers to AUTH, SELECT and CLIENT SETNAME that are still to come
+  bool named_ = false;
   int awaited_ = 0;  // answers to commands
+  bool listening_ = false;
+  int listen_answers_ = 0;  // of listen(), or to its end, that are still to come: before others
+  std::string heard_;
+  bool deaf_ = false;
 };
 
 }  // namespace cachify::store::redis

@@ -110,6 +110,16 @@ int64_t Reply::number() const {
   return integer;
 }
 
+std::vector<std::string> texts_in(const Reply& reply) {
+  std::vector<std::string> texts;
+  for (const Reply& element : reply.elements) texts.push_back(element.string());
+  return texts;
+}
+
+void not_understood(const std::string& text) {
+  throw Failure(Failure::Kind::senseless, "the answer '" + text + "' is not understood");
+}
+
 void append(std::string& to, const Command& command) {
   std::vector<const char*> words;
   std::vector<size_t> sizes;
@@ -152,7 +162,9 @@ std::optional<Reply> ReplyReader::next() {
   }
   if (object == nullptr) {
     // One item that is not whole yet; hiredis looks for its end from its start each time.
-    if (reader_->len - reader_->pos > kLongestText + 1024) senseless("it is too long");
+    const size_t there = reader_->len - reader_->pos;
+    const bool text = there > 0 && reader_->buf[reader_->pos] == '$';
+    if (there > (text ? kLongestText + 1024 : kLongestLine)) senseless("it is too long");
     return std::nullopt;
   }
   const std::unique_ptr<Reply> reply(static_cast<Reply*>(object));

@@ -29,6 +29,11 @@ struct Reply {
   int64_t number() const;
 };
 
+// The texts of an array. Throws a senseless Failure.
+std::vector<std::string> texts_in(const Reply& reply);
+// For an answer that has the wrong words.
+[[noreturn]] void not_understood(const std::string& text);
+
 // A command in the form in which it is sent.
 void append(std::string& to, const Command& command);
 
@@ -37,7 +42,8 @@ void append(std::string& to, const Command& command);
 class ReplyReader {
  public:
   static constexpr size_t kMostBytes = 32UL << 20U;  // of one reply
-  static constexpr size_t kLongestText = 1UL << 20U;
+  static constexpr size_t kLongestText = 8UL << 20U;
+  static constexpr size_t kLongestLine = 1UL << 20U;
   static constexpr size_t kMostElements = 500'000;
 
   ReplyReader();
