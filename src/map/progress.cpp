@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -55,8 +56,7 @@ std::string progress_text(const Counts& counts, util::Duration elapsed, int widt
   text += number;
   if (counts.total && rate > 0 && *counts.total > counts.done) {
     const double left = static_cast<double>(*counts.total - counts.done) / rate;
-    text +=
-        ", " + run::span_text(seconds(static_cast<int64_t>(std::min(left, 1e9) + 0.5))) + " left";
+    text += ", " + run::span_text(seconds(std::llround(std::min(left, 1e9)))) + " left";
   }
   const int room = std::min(kWidestBar, width - static_cast<int>(text.size()) - 4);
   if (width > 0 && counts.total && *counts.total > 0 && room >= 8) {

@@ -17,6 +17,8 @@ constexpr util::Duration kShortestPause = milliseconds(25);
 constexpr util::Duration kLongestPause = milliseconds(500);
 constexpr int64_t kPausePerCost = 500;
 
+constexpr util::Duration kLookTime = milliseconds(300);
+
 constexpr util::Duration kAnswerTime = seconds(2);
 constexpr util::Duration kAnswerLook = milliseconds(20);
 
@@ -127,7 +129,8 @@ bool Slots::look() {
   const util::MonotonicTime before = util::monotonic_now();
   bool told = true;
   try {
-    crowd_ = crowd_of(store_.situation(claim_.kind, claim_.key), claim_.who, claim_.priority);
+    crowd_ =
+        crowd_of(store_.glance(claim_.kind, claim_.key, kLookTime), claim_.who, claim_.priority);
   } catch (const Error& error) {
     util::explain(error.what());
     crowd_.reset();

@@ -240,6 +240,10 @@ class Store {
   // Slots in use after leaving out the expired and the dead. 0 for a key that never was.
   virtual int64_t size(Kind kind, const std::string& key) = 0;
   virtual Situation situation(Kind kind, const std::string& key) = 0;
+  // The same for who has leases to look after: throws StoreError when there is no answer in so long.
+  virtual Situation glance(Kind kind, const std::string& key, util::Duration /*patience*/) {
+    return situation(kind, key);
+  }
 
   // Looking and steering. A store whose layout cannot do one of these leaves it as it is: it throws
   // UsageError, and says what cannot be done. Each acts at once or throws StoreError.

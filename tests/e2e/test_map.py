@@ -1,5 +1,6 @@
 """pool map: items, placeholders, output, logs, failures, signals, and slots shared with others."""
 
+import json
 import os
 import random
 import re
@@ -573,9 +574,77 @@ class Sharing(MapCase):
         self.assertEqual(process.wait(30), 0)
         self.assertEqual(self.size(), 0)
 
+    def start_gated(self, *args, slots=2):
+        """A map whose run of item N goes on until there is a file goN; its runs ignore nothing."""
+        script = 'echo >>"started$1"; while [ ! -e "go$1" ]; do sleep 0.02; done; echo "end $1"'
+        return self.start_map(*args, "--", "sh", "-c", script, "sh", slots=slots)
+
+    def holders(self):
+        return json.loads(self.cachify("pool", "status", "-k", "m", "--json").stdout)["holders"]
+
+    def test_a_slot_that_is_taken_away_ends_its_run_alone(self):
+        process = self.start_gated("--joblog", "log")
+        self.feed(process, numbers(3))
+        wait_until(lambda: self.path("started1").exists() and self.path("started2").exists(), "two run")
+        taken = next(one["id"] for one in self.holders() if one["slot"] == 0)
+        done = self.cachify("pool", "release", "-k", "m", "--id", taken, "--terminate")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        wait_until(self.path("started3").exists, "the next item has another slot")
+        for number in (1, 2, 3):
+            self.write(f"go{number}", "")
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 123)
+        self.assertEqual(sorted(process.stdout.read().splitlines()), ["end 2", "end 3"])
+        self.assertIn("item 1: the slot was taken away", process.stderr.read())
+        rows = {row["Seq"]: (row["Exitval"], row["Signal"]) for row in read_joblog(self.path("log"))}
+        self.assertEqual(rows, {"1": ("76", "15"), "2": ("0", "0"), "3": ("0", "0")})
+
+    def test_a_slot_given_back_by_somebody_is_not_used_again(self):
+        process = self.start_gated("-v", slots=1)
+        self.feed(process, numbers(2))
+        wait_until(self.path("started1").exists, "it runs")
+        single = self.hold("pool", "run", "-k", "m", "-n", "1", "-w", wait_for_start=False)
+        self.wait_for_queued(single)
+        self.assertEqual(self.cachify("pool", "release", "-k", "m", "--all").returncode, 0)
+        self.wait_for_holder(single)
+        self.assertIn("item 1: the slot was given back by somebody", process.stderr.readline())
+        self.write("go1", "")
+        self.assertEqual(process.stdout.readline(), "end 1\n")
+        self.wait_for_queued(process)
+        self.assertFalse(self.path("started2").exists())
+        single.finish()
+        self.write("go2", "")
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 0)
+
+    def test_a_pool_that_is_closed(self):
+        process = self.start_gated("--retries", "0", slots=2)
+        self.feed(process, numbers(1))
+        wait_until(self.path("started1").exists, "it runs")
+        self.assertEqual(self.cachify("pool", "close", "-k", "m").returncode, 0)
+        # What it has, it goes on with; nobody new is let in.
+        self.feed(process, "2\n")
+        self.write("go1", "")
+        wait_until(self.path("started2").exists, "the next item follows in the same slot")
+        done = self.map("--", "true", items="a\n", slots=2)
+        self.assertEqual(done.returncode, 75)
+        self.assert_one_message(done, "m is closed")
+        self.write("go2", "")
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 0, process.stderr.read())
+
+    def test_dismissed_from_the_queue(self):
+        holder = self.hold("pool", "run", "-k", "m", "-n", "1")
+        process = self.start_map("--", "touch", self.path("ran"), slots=1)
+        self.feed(process, "a\n")
+        self.wait_for_queued(process)
+        self.assertEqual(self.cachify("pool", "close", "-k", "m", "--cancel-waiting").returncode, 0)
+        self.assertEqual(process.wait(30), 75)
+        self.assertIn("dismissed", process.stderr.read())
+        holder.finish()
+        self.assertFalse(self.path("ran").exists())
+
     def test_it_follows_a_cap_that_changes(self):
-        if "pool resize" not in self.cachify("help").stdout:
-            self.skipTest("there is no pool resize")
         script = 'sleep 0.02; [ -e stop ] || exit 0'
         process = self.start_map("--input", self.write("items", numbers(5000)), "--", "sh", "-c", script, slots=2)
         wait_until(lambda: self.size() == 2, "two slots")
