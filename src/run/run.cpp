@@ -42,11 +42,10 @@ std::vector<std::string> variables_for(const Request& request, const store::Leas
     id += end + part.id;
     fence += end + std::to_string(part.fence);
   }
-  return {"CACHIFY_KEY=" + key,
-          "CACHIFY_MAX=" + std::to_string(grant.max),
-          "CACHIFY_SLOT=" + std::to_string(grant.slot),
-          "CACHIFY_ID=" + id,
-          "CACHIFY_FENCE=" + fence,
+  return {"CACHIFY_KEY=" + key, "CACHIFY_MAX=" + std::to_string(grant.max),
+          "CACHIFY_SLOT=" + std::to_string(grant.slot), "CACHIFY_ID=" + id,
+          // One that was inherited would be another slot's.
+          grant.fence == 0 ? "CACHIFY_FENCE" : "CACHIFY_FENCE=" + fence,
           "CACHIFY_WAITED=" + util::seconds_text(waited)};
 }
 

@@ -67,7 +67,7 @@ struct Claim {
 // What the admission gave.
 struct Grant {
   std::string id;      // names this slot in `release --id`
-  uint64_t fence = 0;  // grows with every admission to the key, never repeats
+  uint64_t fence = 0;  // grows with every admission to the key, never repeats; 0: there is none
   int64_t slot = 0;    // the lowest of its slots, 0..N-1, unique among the live holders
   int64_t max = 1;     // the N that was applied
 };
@@ -118,6 +118,7 @@ struct Situation {
   std::vector<WaiterInfo> waiters;  // in the order in which they will be served
   Counters counters;
   int64_t created_us = 0;  // wall clock; 0: the key never was
+  bool with_who = true;    // false: holders and waiters were left out, as summary() may
 };
 
 // One key of many.
@@ -237,7 +238,10 @@ class Store {
 
   // Slots in use after leaving out the expired and the dead. 0 for a key that never was.
   virtual int64_t size(Kind kind, const std::string& key) = 0;
+  // Throws UsageError where the layout does not say who holds and who waits.
   virtual Situation situation(Kind kind, const std::string& key) = 0;
+  // The same for who asks only how full it is: a store may leave out who holds and who waits.
+  virtual Situation summary(Kind kind, const std::string& key);
 
   // Looking and steering. A store whose layout cannot do one of these leaves it as it is: it throws
   // UsageError, and says what cannot be done. Each acts at once or throws StoreError.
