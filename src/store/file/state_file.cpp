@@ -118,6 +118,11 @@ StateFile::Locking StateFile::lock(Access access, Wait wait, bool first_only) {
     throw StoreError(directory_.path() + "/" + name_.name +
                      " is not a regular file; remove it to use this key");
   }
+  // Ours have one name. A second one can be somebody's way to have us write to another file.
+  if (status_.st_nlink > 1) {
+    throw StoreError(directory_.path() + "/" + name_.name +
+                     " has another name as well (a hard link); remove it to use this key");
+  }
   read(first_only);
   return Locking::locked;
 }

@@ -39,6 +39,16 @@ class RedisStore : public Store {
     });
   }
 
+  Situation glance(Kind kind, const std::string& key, util::Duration patience) override {
+    Client client(address_);
+    try {
+      const redis::Limit limit{util::monotonic_now() + patience, nullptr};
+      return Books(prefix_, kind, key).look_closely(client, limit).situation;
+    } catch (const redis::Failure& failure) {
+      redis::give_up(address_, failure);
+    }
+  }
+
   Situation situation(Kind kind, const std::string& key) override {
     const Books books(prefix_, kind, key);
     return ask(address_, [&](Client& client, const redis::Limit& limit) {
@@ -67,13 +77,13 @@ class RedisStore : public Store {
 
   int64_t give_back(Kind kind, const std::string& key,
                     const std::optional<std::string>& id) override {
-    return static_cast<int64_t>(end(kind, key, id, {Mark::Kind::given_back, {}}).size());
+    return static_cast<int64_t>(end(kind, key, id, {true, false, {}}).size());
   }
 
   std::vector<std::string> terminate(Kind kind, const std::string& key,
                                      const std::optional<std::string>& id,
                                      std::optional<util::Duration> kill_after) override {
-    return end(kind, key, id, {Mark::Kind::end_command, kill_after});
+    return end(kind, key, id, {false, true, kill_after});
   }
 
   bool wait_until(Kind kind, const std::string& key,
