@@ -136,6 +136,13 @@ def asleep(process):
         return False
 
 
+def times_slept(pid):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("voluntary_ctxt_switches:"):
+            return int(line.split()[1])
+    raise AssertionError("no voluntary_ctxt_switches")
+
+
 @unittest.skipIf(SANITIZED, "a killed process reports nothing, and the sanitizer's own start has 600 calls")
 class CrashCase(Case):
     def setUp(self):
@@ -456,6 +463,12 @@ class CommandKilled(Case):
             )
             behind = self.start("pool", "run", "-k", "k", "-n", "4", "--wait", "--", "true")
             self.wait_for_queued(behind)
+            # Past its early looks, which would see what the ring is to tell.
+            slept = times_slept(behind.pid)
+            wait_until(
+                lambda pid=behind.pid, past=slept + 3: times_slept(pid) >= past,
+                "the head has taken its early looks",
+            )
             crowd.kill()
             crowd.wait(30)
             since = time.monotonic()
