@@ -1,9 +1,11 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "resource/definition.h"
 #include "run/run.h"
 #include "util/log.h"
 #include "util/time.h"
@@ -26,6 +28,8 @@ struct Settings {
   std::optional<run::OnLost> on_lost;
   std::optional<util::Duration> kill_after;
   std::optional<int> conflict_exit_code;
+  // [resource.KEY], each of which makes sense as a whole.
+  std::map<std::string, resource::DefinitionParts> resources;
   bool quiet = false;  // never together with verbose
   bool verbose = false;
 };

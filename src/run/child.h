@@ -13,6 +13,8 @@ struct ChildSetup {
   bool own_group = false;  // becomes the leader of a process group of its own
   int terminal = -1;       // with own_group: that group becomes this terminal's foreground one
   int death_signal = 0;    // what it gets when cachify dies; 0: nothing
+  int input = -1;          // its standard input and output; -1: as cachify's
+  int output = -1;
 };
 
 struct Started {

@@ -95,7 +95,7 @@ std::string span_text(util::Duration span) {
 std::string refusal_text(const Request& request, const store::Acquisition& acquisition) {
   const store::Claim& claim = request.claim;
   const std::string& key = claim.key;
-  const bool pool = claim.kind == Kind::pool;
+  const bool pool = claim.kind != Kind::lock;
   const std::string full =
       pool ? key + " is full " + max_text(acquisition.max) : key + " is already locked!";
   switch (acquisition.outcome) {
@@ -111,9 +111,13 @@ std::string refusal_text(const Request& request, const store::Acquisition& acqui
       return key + ": dismissed from the queue";
     case Outcome::held_above:
       return full + " An ancestor of this command holds it, so that it can never be had";
-    case Outcome::timed_out:
-      return key + (pool ? ": no slot became free" : ": the lock did not become free") +
+    case Outcome::timed_out: {
+      const char* what = claim.kind == Kind::pool   ? ": no slot became free"
+                         : claim.kind == Kind::lock ? ": the lock did not become free"
+                                                    : ": no resource became free";
+      return key + what +
              (request.timeout ? " within " + span_text(*request.timeout) : "");
+    }
     case Outcome::full:
     case Outcome::admitted:
     case Outcome::interrupted:
@@ -151,7 +155,7 @@ std::optional<util::Duration> WaitExplainer::explain_after() const {
 
 void WaitExplainer::waiting(const store::Situation& situation, int64_t position) {
   std::string text = "waiting for " + claim_.key;
-  if (claim_.kind == Kind::pool) {
+  if (claim_.kind != Kind::lock) {
     text += " " + max_text(situation.stored_max.value_or(claim_.max));
   }
   util::message(text + ", " + situation_text(situation, position, util::realtime_us()));

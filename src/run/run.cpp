@@ -44,6 +44,20 @@ class Holding {
   std::unique_ptr<store::Lease> lease_;
 };
 
+// Gives back what prepare() has made ready, before the slot itself.
+class Escorting {
+ public:
+  explicit Escorting(Escort* escort) : escort_(escort) {}
+  Escorting(const Escorting&) = delete;
+  Escorting& operator=(const Escorting&) = delete;
+  ~Escorting() {
+    if (escort_ != nullptr) escort_->give_back();
+  }
+
+ private:
+  Escort* escort_;
+};
+
 std::string seconds_text(util::Duration waited) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
   const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
@@ -75,8 +89,15 @@ Ending run_command(const Request& request, store::Acquisition acquisition, Inter
   const util::Duration waited = acquisition.waited;
   const Holding holding(std::move(acquisition.lease));
   store::Lease& lease = holding.lease();
+  const Escorting escorting(request.escort);
 
-  const Program program(request.command, variables_for(request, lease.grant(), waited));
+  std::vector<std::string> variables = variables_for(request, lease.grant(), waited);
+  if (request.escort != nullptr) {
+    const auto more = request.escort->prepare(lease, interrupts);
+    if (!more) return stopped_by(interrupts.caught().value_or(SIGTERM));
+    variables.insert(variables.end(), more->begin(), more->end());
+  }
+  const Program program(request.command, std::move(variables));
   JobControl jobs(request.own_group);
   Supervisor supervisor(lease, request, jobs);
   ChildSetup setup;
@@ -98,7 +119,8 @@ Ending run_command(const Request& request, store::Acquisition acquisition, Inter
   }
   lease.command_started();
   const Ending ending = supervisor.watch(started.pid);
-  interrupts.command_ended();
+  // Until an escort has done, a signal still means something.
+  if (request.escort == nullptr) interrupts.command_ended();
   return ending;
 }
 
@@ -154,7 +176,12 @@ Ending run(store::Store& store, const Request& request) {
     store::Acquisition acquisition =
         store.acquire(request.claim, patience_of(request), interrupts, explainer);
     if (acquisition.outcome == Outcome::admitted) {
-      return run_command(request, std::move(acquisition), interrupts);
+      const Ending end = run_command(request, std::move(acquisition), interrupts);
+      if (request.escort != nullptr) {
+        request.escort->finish();
+        interrupts.command_ended();
+      }
+      return end;
     }
     if (const auto signal = interrupts.caught()) return stopped_by(*signal);
     if (acquisition.outcome == Outcome::interrupted) {
