@@ -134,13 +134,10 @@ long clone_child() {
 }  // namespace
 
 void start_first_command(const PlainCall& call) {
-  kernel(__NR_rt_sigprocmask, SIG_BLOCK, address(&kBlocked), address(&handover.given_mask),
-         sizeof kBlocked);
   Action by_default{kDefault, 0, 0, 0};
   Action given;
   kernel(__NR_rt_sigaction, SIGCHLD, address(&by_default), address(&given), sizeof given.mask);
   handover.child_was_ignored = given.handler == kIgnore;
-  handover.signals_blocked = true;
 
   if (call.path == nullptr || length(call.path) > kLongestPath || !prepare_environment(call) ||
       (pending_signals(handover.given_mask) & kStops) != 0) {

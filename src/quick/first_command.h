@@ -4,9 +4,9 @@
 
 namespace cachify::quick {
 
-// Blocks the signals that run::Interrupts would block and starts the command in the slot of the
-// handover, as run::start_child would. When a signal asks to stop, or when the command cannot be
-// executed, it is not started, and the full program sees why when it tries.
+// Starts the command in the slot of the handover, as run::start_child would. When a signal asks to
+// stop, or when the command cannot be executed, it is not started, and the full program sees why
+// when it tries.
 void start_first_command(const PlainCall& call);
 
 }  // namespace cachify::quick

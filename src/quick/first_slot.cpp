@@ -10,6 +10,7 @@
 #include "quick/handover.h"
 #include "quick/head.h"
 #include "quick/kernel.h"
+#include "quick/signals.h"
 #include "store/file/layout.h"
 
 namespace cachify::quick {
@@ -74,6 +75,7 @@ struct Place {
 
 // Entries of the dead count as well: they do no harm as long as there is room all the same.
 bool find_place(const PlainCall& call, Place& place) {
+  if (head.header.stored_max != 0 || head.header.closed != 0) return false;
   uint64_t taken = 0;  // one bit for each slot
   uint32_t used = 0;
   place.index = head.header.high_water;
@@ -117,6 +119,7 @@ bool write_info(int fd, const PlainCall& call, uint32_t index) {
   static struct new_utsname names;
   static Text<sizeof info.command> command;
   info.pid = static_cast<uint32_t>(kernel(__NR_getpid));
+  info.process = info.pid;
   info.uid = static_cast<uint32_t>(kernel(__NR_geteuid));
   struct stat space;
   const bool known = kernel(__NR_stat, address("/proc/self/ns/pid"), address(&space)) == 0;
@@ -151,7 +154,7 @@ void enter(const Place& place, const PlainCall& call) {
   entry.priority = 0;
   entry.state = EntryState::holding;
   entry.shared = 0;
-  entry.reserved = 0;
+  entry.ending = 0;
   entry.weight = 1;
   entry.checksum = layout::checksum_of(entry);
   if (head.header.high_water <= place.index) head.header.high_water = place.index + 1;
@@ -197,10 +200,13 @@ bool take_first_slot(const PlainCall& call) {
     return false;
   }
   if (!call.lock && !ring_at_death(control.get())) return false;
+  // From the moment at which others can see us: a poke that came before would be lost.
+  block_signals();
   if (!set_byte(control.get(), F_WRLCK, layout::kLifeByte + entry.ticket) ||
       !set_byte(hold.get(), F_WRLCK, layout::kHoldByte + entry.ticket) ||
       !write_info(control.get(), call, place.index) ||
       !write_head(control.get(), head.header.high_water)) {
+    unblock_signals();
     return false;
   }
   kernel(__NR_flock, control.get(), kUnlock);

@@ -22,12 +22,11 @@ struct Head {
 };
 inline Head head;
 
-// False when all the entries are not in this page, or when more than the entries counts.
+// False when the entries are not all in this page.
 inline bool read_head(int fd) {
   if (kernel(__NR_pread64, fd, address(&head), sizeof head, 0) != sizeof head) return false;
   const store::file::Header& header = head.header;
   return header.magic == store::file::kMagic && header.high_water <= store::file::kFirstEntries &&
-         header.stored_max == 0 && header.closed == 0 &&
          header.checksum == store::file::checksum_of(header, head.entries, header.high_water);
 }
 

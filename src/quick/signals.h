@@ -3,6 +3,7 @@
 #include <asm/signal.h>
 #include <asm/unistd_64.h>
 
+#include "quick/handover.h"
 #include "quick/kernel.h"
 
 namespace cachify::quick {
@@ -16,6 +17,17 @@ inline constexpr uint64_t kStops = bit(SIGTERM) | bit(SIGINT) | bit(SIGHUP) | bi
 inline constexpr uint64_t kBlocked = kStops | bit(SIGUSR1) | bit(SIGUSR2) | bit(SIGCONT) |
                                      bit(SIGWINCH) | bit(SIGCHLD) | bit(SIGTSTP) | bit(SIGTTIN) |
                                      bit(SIGTTOU) | bit(SIGURG);
+
+// What run::Interrupts would block.
+inline void block_signals() {
+  kernel(__NR_rt_sigprocmask, SIG_BLOCK, address(&kBlocked), address(&handover.given_mask),
+         sizeof kBlocked);
+  handover.signals_blocked = true;
+}
+inline void unblock_signals() {
+  kernel(__NR_rt_sigprocmask, SIG_SETMASK, address(&handover.given_mask), 0, sizeof kBlocked);
+  handover.signals_blocked = false;
+}
 
 // Those of kBlocked that came and were not given blocked.
 inline uint64_t pending_signals(uint64_t given_mask) {

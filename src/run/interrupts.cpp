@@ -20,7 +20,7 @@ volatile sig_atomic_t g_caught = 0;
 volatile sig_atomic_t g_in_window = 0;
 volatile sig_atomic_t g_poked = 0;  // in this window
 timer_t g_timer;
-bool g_alive = false;
+Interrupts* g_alive = nullptr;
 
 // The highest one: the least likely to mean something to anybody.
 int tick_signal() {
@@ -66,9 +66,13 @@ bool is_default(const struct sigaction& action) {
 
 }  // namespace
 
+Interrupts* Interrupts::current() noexcept {
+  return g_alive;
+}
+
 Interrupts::Interrupts() {
-  assert(!g_alive);
-  g_alive = true;
+  assert(g_alive == nullptr);
+  g_alive = this;
   g_caught = 0;
 
   sigset_t blocked;
@@ -122,7 +126,7 @@ Interrupts::~Interrupts() {
   while (sigtimedwait(&late, nullptr, &at_once) > 0) {
   }
   sigprocmask(SIG_UNBLOCK, &added_, nullptr);
-  g_alive = false;
+  g_alive = nullptr;
 }
 
 // A signal that was given ignored stays pending as long as it is blocked; it means nothing.

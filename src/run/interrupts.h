@@ -38,6 +38,9 @@ class Interrupts {
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
+  // The one object there is, if any, for who was not given it.
+  static Interrupts* current() noexcept;
+
   // The signal that asked us to stop, if any; also one that is still pending and blocked.
   std::optional<int> caught() const noexcept;
 

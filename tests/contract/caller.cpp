@@ -1,9 +1,11 @@
 #include "contract/caller.h"
 
 #include <poll.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -50,6 +52,39 @@ void write_line(int fd, const std::string& text) {
   if (::write(fd, line.data(), line.size()) < 0) _exit(3);
 }
 
+// Holds the slot until the word to release comes (true), calling tick() as a Supervisor does.
+bool watch(store::Lease& lease, int from, int to) {
+  lease.command_started();
+  sigset_t poke;
+  sigemptyset(&poke);
+  sigaddset(&poke, run::kPokeSignal);
+  const util::UniqueFd pokes(::signalfd(-1, &poke, SFD_CLOEXEC | SFD_NONBLOCK));
+  for (;;) {
+    std::array<pollfd, 3> fds{pollfd{from, POLLIN, 0}, pollfd{pokes.get(), POLLIN, 0},
+                              pollfd{lease.tick_fd(), POLLIN, 0}};
+    int timeout = -1;
+    if (const auto next = lease.next_tick()) {
+      const int64_t left = std::max<int64_t>(0, *next - util::boottime_ns());
+      timeout = static_cast<int>(std::min<int64_t>(left / 1'000'000 + 1, kPatienceMs));
+    }
+    if (::poll(fds.data(), fds.size(), timeout) < 0) continue;
+    signalfd_siginfo info{};
+    while (::read(pokes.get(), &info, sizeof info) == sizeof info) {
+    }
+    if (fds[0].revents == 0) {
+      const store::Lease::State state = lease.tick();
+      if (state == store::Lease::State::held) continue;
+      const auto kill_after = lease.kill_after();
+      write_line(to, "told " + std::to_string(static_cast<int>(state)) + " " +
+                         std::to_string(kill_after ? kill_after->count() : -1));
+      continue;
+    }
+    char word = 0;
+    if (::read(from, &word, 1) != 1) return false;
+    if (word == 'r') return true;
+  }
+}
+
 // The process of a caller: asks, answers, waits for the word to release.
 void serve(const StoreFixture& fixture, const store::Claim& claim,
            std::optional<util::Duration> patience, int from, int to) {
@@ -71,10 +106,9 @@ void serve(const StoreFixture& fixture, const store::Claim& claim,
       answer << ' ' << grant.fence << ' ' << grant.slot << ' ' << grant.max << ' ' << grant.id;
     }
     write_line(to, answer.str());
+    const bool to_release = got.lease && watch(*got.lease, from, to);
     char word = 0;
-    while (::read(from, &word, 1) == 1 && word != 'r') {
-    }
-    if (word == 'r' && got.lease) {
+    if (to_release) {
       got.lease->release();
       write_line(to, "released");
       while (::read(from, &word, 1) == 1) {
@@ -137,7 +171,35 @@ const Caller::Result& Caller::result() {
 
 void Caller::release() {
   if (::write(to_.get(), "r", 1) != 1) throw std::runtime_error("a caller has ended");
-  if (read_line(from_.get()) != "released") throw std::runtime_error("release failed");
+  std::string answer = read_line(from_.get());
+  while (note_what_was_told(answer)) answer = read_line(from_.get());
+  if (answer != "released") throw std::runtime_error("release failed");
+}
+
+bool Caller::note_what_was_told(const std::string& line) {
+  std::istringstream words(line);
+  std::string first;
+  int state = 0;
+  int64_t kill_after = -1;
+  words >> first >> state >> kill_after;
+  if (first != "told") return false;
+  Told told;
+  told.state = static_cast<store::Lease::State>(state);
+  if (kill_after >= 0) told.kill_after = util::Duration(kill_after);
+  told_.push_back(told);
+  return true;
+}
+
+std::optional<Caller::Told> Caller::told(util::Duration within) {
+  result();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(within).count();
+  if (told_.empty() && readable(from_.get(), static_cast<int>(ms))) {
+    if (!note_what_was_told(read_line(from_.get()))) throw std::runtime_error("unexpected answer");
+  }
+  if (told_.empty()) return std::nullopt;
+  const Told first = told_.front();
+  told_.pop_front();
+  return first;
 }
 
 void Caller::kill(int signal) {

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -32,6 +33,13 @@ class Caller {
   const Result& result();
   bool answered();  // without blocking
   void release();   // returns when that was done; fails when it threw
+  // What the lease has told since it was had, one state for each time it said anything but `held`;
+  // nullopt when it says nothing for so long. `kill_after` belongs to `taken`.
+  struct Told {
+    store::Lease::State state{};
+    std::optional<util::Duration> kill_after;
+  };
+  std::optional<Told> told(util::Duration within);
   void kill(int signal);
   void wait();  // for its end
 
@@ -40,6 +48,8 @@ class Caller {
   util::UniqueFd from_;
   util::UniqueFd to_;
   std::optional<Result> result_;
+  std::deque<Told> told_;
+  bool note_what_was_told(const std::string& line);
 };
 
 }  // namespace cachify::test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "contract/caller.h"
+#include "contract/scene.h"
 
 using namespace cachify;
 using namespace cachify::test;
@@ -19,95 +19,7 @@ using store::Claim;
 using store::Kind;
 using store::Outcome;
 
-// Outside the anonymous namespace: doctest looks for it there.
-namespace cachify::store {
-static doctest::String toString(Outcome outcome) {
-  return doctest::toString(static_cast<int>(outcome));
-}
-}  // namespace cachify::store
-
 namespace {
-
-constexpr auto kForEver = util::Duration::max();
-constexpr util::Duration kPrompt = 5s;
-
-class Scene {
- public:
-  explicit Scene(const StoreFixture& fixture) : fixture_(fixture), store_(fixture.open()) {}
-
-  const StoreFixture& fixture() const { return fixture_; }
-  int64_t size(Kind kind = Kind::pool, const std::string& key = "k") {
-    return store_->size(kind, key);
-  }
-  store::Situation situation(Kind kind = Kind::pool) { return store_->situation(kind, "k"); }
-
-  Caller& ask(const Claim& claim, std::optional<util::Duration> patience = std::nullopt) {
-    callers_.push_back(std::make_unique<Caller>(fixture_, claim, patience));
-    return *callers_.back();
-  }
-  Caller& hold(const Claim& claim) {
-    Caller& caller = ask(claim);
-    REQUIRE(caller.result().error == "");
-    REQUIRE(caller.result().outcome == Outcome::admitted);
-    return caller;
-  }
-  // Returns once it stands in the queue.
-  Caller& queue(const Claim& claim, util::Duration patience = kForEver) {
-    const size_t before = situation(claim.kind).waiters.size();
-    Caller& caller = ask(claim, patience);
-    REQUIRE(becomes([&] { return situation(claim.kind).waiters.size() == before + 1; }));
-    return caller;
-  }
-  Outcome outcome(const Claim& claim, std::optional<util::Duration> patience = std::nullopt) {
-    Caller caller(fixture_, claim, patience);
-    REQUIRE(caller.result().error == "");
-    const Outcome outcome = caller.result().outcome;
-    if (outcome == Outcome::admitted) caller.release();
-    return outcome;
-  }
-  static bool becomes(const std::function<bool()>& predicate, util::Duration within = kPrompt) {
-    const auto end = util::monotonic_now() + within;
-    while (!predicate()) {
-      if (util::monotonic_now() > end) return false;
-      ::usleep(1000);
-    }
-    return true;
-  }
-
- private:
-  const StoreFixture& fixture_;
-  std::unique_ptr<store::Store> store_;
-  std::vector<std::unique_ptr<Caller>> callers_;
-};
-
-void over_every_store(const std::function<void(Scene&)>& test) {
-  for (const auto& fixture : store_fixtures()) {
-    const std::string reason = fixture->unavailable();
-    if (!reason.empty()) {
-      MESSAGE(std::string(fixture->name()) << " skipped: " << reason);
-      continue;
-    }
-    INFO("store: " << std::string(fixture->name()));
-    Scene scene(*fixture);
-    test(scene);
-  }
-}
-
-Claim pool(int64_t max, int64_t weight = 1) {
-  Claim claim;
-  claim.key = "k";
-  claim.max = max;
-  claim.weight = weight;
-  return claim;
-}
-
-Claim lock(bool shared = false) {
-  Claim claim;
-  claim.kind = Kind::lock;
-  claim.key = "k";
-  claim.shared = shared;
-  return claim;
-}
 
 Claim prior(int priority) {
   Claim claim = pool(1);

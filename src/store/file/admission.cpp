@@ -1,35 +1,23 @@
 #include "store/file/admission.h"
 
-#include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
 
 #include "errors.h"
+#include "store/file/file_system.h"
 #include "store/file/lease.h"
 #include "store/file/locks.h"
 #include "store/file/picture.h"
+#include "store/file/poke.h"
 #include "util/process.h"
 
 namespace cachify::store::file {
 
 namespace {
-
-// File systems whose locks or mappings other hosts or other mounts share: a sleeper could miss
-// what happens there.
-bool wakes_sleepers(int fd) {
-  struct statfs status {};
-  if (::fstatfs(fd, &status) != 0) return true;
-  constexpr std::array<uint32_t, 9> kRemote = {
-      0x6969 /* nfs */,      0x517b /* smb */,        0xfe534d42 /* smb2 */,
-      0xff534d42 /* cifs */, 0x65735546 /* fuse */,   0x01021997 /* 9p */,
-      0x00c36400 /* ceph */, 0x0bd00bd0 /* lustre */, 0x47504653 /* gpfs */};
-  const auto type = static_cast<uint32_t>(status.f_type);
-  return std::find(kRemote.begin(), kRemote.end(), type) == kRemote.end();
-}
 
 template <size_t size>
 void copy_text(char (&to)[size], const std::string& text) {
@@ -98,6 +86,8 @@ std::optional<Outcome> Admission::arrive() {
     state_->commit();
     return leave(*refusal);
   }
+  // Nobody is dismissed for a lock that can never be had.
+  if (claim_.replace && claim_.replace->waiting && (fits() || !held_above())) dismiss_others();
   constexpr uint64_t kBehindAll = std::numeric_limits<uint64_t>::max();
   if (!table.nearest_before(wish_.priority, kBehindAll, *state_) && fits()) {
     index_ = table.free_index();
@@ -148,6 +138,16 @@ bool Admission::fits() {
   return table.fits(wish_);
 }
 
+// Who waits is out of the queue before we are in it. Written before anybody is woken.
+void Admission::dismiss_others() {
+  std::vector<Owner> owners;
+  for (const uint32_t index : state_->table().dismiss_all(*state_)) {
+    owners.push_back(owner_of(*state_, index, kWaitByte));
+  }
+  state_->commit();
+  signal_owners(*state_, owners, run::kPokeSignal);
+}
+
 // Whether an ancestor of this process holds the lock without an end.
 bool Admission::held_above() {
   if (claim_.kind != Kind::lock) return false;
@@ -175,6 +175,7 @@ bool Admission::held_above() {
 Info Admission::info(int64_t since_us) const {
   Info info{};
   info.pid = static_cast<uint32_t>(claim_.who.pid);
+  info.process = static_cast<uint32_t>(::getpid());
   info.uid = claim_.who.uid;
   info.pid_namespace = pid_namespace_;
   info.since_us = since_us;
@@ -234,10 +235,10 @@ void Admission::write_waiting_entry() {
   state_->write_info(index_, info(util::realtime_us()));
 }
 
-bool Admission::is_mine(uint32_t index) const {
+bool Admission::is_mine(EntryState state) const {
   const auto& entries = state_->table().entries;
-  return index < entries.size() && entries[index].ticket == ticket_ &&
-         entries[index].state == EntryState::waiting;
+  return index_ < entries.size() && entries[index_].ticket == ticket_ &&
+         entries[index_].state == state;
 }
 
 // Whether the key has room for the next in line, as far as the table tells.
@@ -315,7 +316,7 @@ Outcome Admission::admit() {
   grant.slot = entry.slot;
   grant.max = cap_;
   auto lease = std::make_unique<FileLease>(interrupts_, std::move(state_), std::move(bell_),
-                                           std::move(hold_), index_, ticket_, std::move(grant),
+                                           std::move(hold_), index_, entry, std::move(grant),
                                            claim_.inherit);
   if (queued_ && !next_at_once) lease->keep_place();
   if (slots.size() > 1) lease->has_extras();
@@ -328,7 +329,7 @@ Outcome Admission::admit() {
 Outcome Admission::leave(Outcome outcome) {
   Table& table = state_->table();
   bool wake = false;
-  if (queued_ && is_mine(index_)) {
+  if (queued_ && (is_mine(EntryState::waiting) || is_mine(EntryState::dismissed))) {
     table.clear(index_);
     if (outcome == Outcome::timed_out) ++table.header.counters.timed_out;
     // A ring that was meant for us goes to who is the head now, who may sleep on the bell already.

@@ -3,10 +3,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "run/interrupts.h"
 #include "store/file/bell.h"
 #include "store/file/file_watch.h"
+#include "store/file/poke.h"
 #include "store/file/state_file.h"
 #include "store/store.h"
 
@@ -40,7 +42,11 @@ class Admission {
   bool next_would_fit() const;
   Outcome leave(Outcome outcome);
   void write_waiting_entry();
-  bool is_mine(uint32_t index) const;
+  bool is_mine(EntryState state) const;
+  void dismiss_others();
+  void replace_holders();
+  void end_orphan(uint32_t index, int signal);
+  [[noreturn]] void give_up_on(const Owner& holder);
   Info info(int64_t since_us) const;
 
   enum class Sleep { none, predecessor, holder, bell, watch, poll };
@@ -73,6 +79,12 @@ class Admission {
   bool looked_early_ = false;   // since we came to sleep on the bell
   int after_death_ = -1;        // how many of the quick looks after a kernel's ring were taken
   uint32_t holder_in_my_way_ = 0;
+  // --replace: the holders that have lost their cachify, whose command we end, by ticket.
+  struct Orphan {
+    uint64_t ticket;
+    util::MonotonicTime kill_at;
+  };
+  std::vector<Orphan> orphans_;
   std::unique_ptr<Lease> lease_;
 };
 

@@ -1,12 +1,14 @@
 // CHECK of PROTOCOL.md: what a queued caller does until it is its turn.
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <limits>
 
 #include "errors.h"
 #include "store/file/admission.h"
 #include "store/file/locks.h"
 #include "store/file/picture.h"
+#include "store/file/steering.h"
 
 namespace cachify::store::file {
 
@@ -33,9 +35,14 @@ constexpr int kFirstEarlyLook = 3;
 std::optional<Outcome> Admission::check() {
   Table& table = state_->table();
   if (interrupts_.caught()) return leave(Outcome::interrupted);
-  if (!is_mine(index_)) {
+  if (is_mine(EntryState::dismissed)) return leave(Outcome::dismissed);
+  if (!is_mine(EntryState::waiting)) {
     throw StoreError("the place in the queue of '" + claim_.key +
                      "' was lost: its state file was changed by somebody else");
+  }
+  if (cap_ == 0) {
+    leave(Outcome::full);
+    throw UsageError("--max is needed: the pool '" + claim_.key + "' has no stored cap any more");
   }
   table.drop_expired(util::boottime_ns());
   const std::optional<uint32_t> predecessor =
@@ -45,6 +52,7 @@ std::optional<Outcome> Admission::check() {
     return leave(Outcome::timed_out);
   }
   explain_when_due();
+  if (!predecessor && claim_.replace && claim_.replace->running) replace_holders();
   const Sleep how = choose_sleep(predecessor);
   if (!table.dirty().empty() || how == Sleep::bell) state_->commit();
   state_->unlock();
@@ -95,6 +103,41 @@ Admission::Sleep Admission::choose_sleep(std::optional<uint32_t> predecessor) {
   return Sleep::bell;
 }
 
+// --replace running, as the head: asks those to end whose end we need, and sees to it that the
+// commands end which have no cachify to do it.
+void Admission::replace_holders() {
+  Table& table = state_->table();
+  const std::vector<uint32_t> replaced = table.to_replace(wish_);
+  if (!replaced.empty()) {
+    const std::vector<Owner> out_of_reach =
+        ask_to_end(*state_, replaced, claim_.replace->kill_after);
+    if (!out_of_reach.empty()) give_up_on(out_of_reach.front());
+  }
+  for (const uint32_t index : table.holders()) {
+    const Entry& entry = table.entries[index];
+    if (entry.ending == 0 || state_->lives(index, entry.ticket)) continue;
+    auto known = std::find_if(orphans_.begin(), orphans_.end(),
+                              [&](const Orphan& one) { return one.ticket == entry.ticket; });
+    const util::MonotonicTime now = util::monotonic_now();
+    if (known == orphans_.end()) {
+      end_orphan(index, SIGTERM);
+      orphans_.push_back({entry.ticket, now + claim_.replace->kill_after});
+    } else if (now >= known->kill_at) {
+      end_orphan(index, SIGKILL);
+    }
+  }
+}
+
+void Admission::end_orphan(uint32_t index, int signal) {
+  const Owner orphan = owner_of(*state_, index, kHoldByte);
+  if (file::end_orphan(*state_, orphan, signal) == Reach::out_of_reach) give_up_on(orphan);
+}
+
+void Admission::give_up_on(const Owner& holder) {
+  leave(Outcome::full);
+  cannot_end(claim_.key, holder);
+}
+
 util::MonotonicTime Admission::wake_up_time(bool head) const {
   const util::MonotonicTime now = util::monotonic_now();
   util::MonotonicTime until{std::numeric_limits<int64_t>::max()};
@@ -104,6 +147,9 @@ util::MonotonicTime Admission::wake_up_time(bool head) const {
   util::Duration look = kHeartbeat;
   if (after_death_ >= 0) look = kLooksAfterDeath[static_cast<size_t>(after_death_)];
   until = std::min(until, now + look);
+  for (const Orphan& orphan : orphans_) {
+    if (orphan.kill_at > now) until = std::min(until, orphan.kill_at);
+  }
   if (const auto expiry = state_->table().nearest_expiry()) {
     until =
         std::min(until, now + util::Duration(std::max<int64_t>(0, *expiry - util::boottime_ns())));

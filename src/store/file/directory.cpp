@@ -1,11 +1,14 @@
 #include "store/file/directory.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "errors.h"
@@ -136,6 +139,46 @@ FileName file_name(Kind kind, const std::string& prefixed_key) {
     result.hashed = true;
   }
   return result;
+}
+
+bool is_state_file(Kind kind, std::string_view name) {
+  if (name.rfind(kind == Kind::pool ? "pool." : "lock.", 0) != 0) return false;
+  const size_t tilde = name.find('~');
+  return tilde == std::string_view::npos ||
+         (name.substr(tilde, 2) == "~h" && name.find('~', tilde + 1) == std::string_view::npos);
+}
+
+std::optional<std::string> key_in_name(std::string_view name) {
+  if (name.find('~') != std::string_view::npos) return std::nullopt;
+  name.remove_prefix(std::min(name.size(), std::string_view("pool.").size()));
+  const auto digit = [](char c) {
+    const size_t value = std::string_view("0123456789ABCDEF").find(c);
+    return value == std::string_view::npos ? 0U : static_cast<unsigned>(value);
+  };
+  std::string key;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (name[i] == '%' && i + 2 < name.size()) {
+      key += static_cast<char>(digit(name[i + 1]) << 4U | digit(name[i + 2]));
+      i += 2;
+    } else {
+      key += name[i];
+    }
+  }
+  return key;
+}
+
+std::vector<std::string> names_in(const Directory& directory) {
+  struct Close {
+    void operator()(DIR* stream) const { ::closedir(stream); }
+  };
+  // A description of its own, since reading moves it on.
+  util::UniqueFd fd(::openat(directory.fd(), ".", kOpenFlags));
+  const std::unique_ptr<DIR, Close> stream(fd ? ::fdopendir(fd.get()) : nullptr);
+  if (stream == nullptr) unusable(directory.path(), errno);
+  fd.release();  // the stream's now
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(stream.get())) names.emplace_back(entry->d_name);
+  return names;
 }
 
 }  // namespace cachify::store::file

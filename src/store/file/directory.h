@@ -2,7 +2,10 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "store/store.h"
 #include "util/unique_fd.h"
@@ -40,5 +43,13 @@ struct FileName {
   bool hashed = false;
 };
 FileName file_name(Kind kind, const std::string& prefixed_key);
+
+// Whether a file of this name would be some key's state file, and no shard or anything else.
+bool is_state_file(Kind kind, std::string_view name);
+// The prefixed key that the name of a state file stands for; nullopt for one with a hash.
+std::optional<std::string> key_in_name(std::string_view name);
+
+// The names in a directory, in no order. Throws StoreError.
+std::vector<std::string> names_in(const Directory& directory);
 
 }  // namespace cachify::store::file

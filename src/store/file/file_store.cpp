@@ -1,14 +1,18 @@
 #include "store/file/file_store.h"
 
+#include <limits>
 #include <utility>
 
 #include "errors.h"
 #include "quick/handover.h"
 #include "store/file/admission.h"
 #include "store/file/directory.h"
+#include "store/file/examine.h"
 #include "store/file/lease.h"
+#include "store/file/look.h"
 #include "store/file/picture.h"
 #include "store/file/state_file.h"
+#include "store/file/steering.h"
 
 namespace cachify::store {
 
@@ -54,12 +58,44 @@ class FileStore : public Store {
   std::string shown_url() const override { return url_; }
 
   Situation situation(Kind kind, const std::string& key) override {
-    StateFile state(directory_, kind, prefix_ + key);
-    if (state.lock(StateFile::Access::read_only, {}) != StateFile::Locking::locked) return {};
-    return file::picture_of(state, std::nullopt);
+    return file::situation(directory_, kind, prefix_ + key);
+  }
+  std::vector<KeySummary> list(Kind kind) override { return file::list(directory_, kind, prefix_); }
+  std::vector<Finding> examine() override { return file::examine(directory_); }
+  bool wait_until(Kind kind, const std::string& key,
+                  const std::function<bool(const Situation&)>& enough,
+                  const std::optional<util::MonotonicTime>& deadline,
+                  run::Interrupts& interrupts) override {
+    return file::wait_until(directory_, kind, prefix_ + key, enough, deadline, interrupts);
+  }
+
+  void resize(Kind kind, const std::string& key, std::optional<int64_t> max) override {
+    if (kind == Kind::lock) refuse("store a cap for a lock, which has one slot");
+    constexpr int64_t kMost = std::numeric_limits<uint32_t>::max();
+    if (max && (*max < 1 || *max > kMost)) refuse("store a cap of " + std::to_string(*max));
+    steering(kind, key).resize(max ? std::optional(static_cast<uint32_t>(*max)) : std::nullopt);
+  }
+  void set_closed(Kind kind, const std::string& key, bool closed) override {
+    steering(kind, key).set_closed(closed);
+  }
+  int64_t dismiss(Kind kind, const std::string& key) override {
+    return steering(kind, key).dismiss();
+  }
+  int64_t give_back(Kind kind, const std::string& key,
+                    const std::optional<std::string>& id) override {
+    return steering(kind, key).give_back(id);
+  }
+  std::vector<std::string> terminate(Kind kind, const std::string& key,
+                                     const std::optional<std::string>& id,
+                                     std::optional<util::Duration> kill_after) override {
+    return steering(kind, key).terminate(id, kill_after);
   }
 
  private:
+  file::Steering steering(Kind kind, const std::string& key) {
+    return {directory_, kind, prefix_ + key, key};
+  }
+
   static Directory open_directory(const std::string& path) {
     if (!quick::handover.admitted) return Directory::open(path);
     return Directory::adopt(util::UniqueFd(quick::handover.directory_fd), path);
@@ -77,9 +113,11 @@ class FileStore : public Store {
     result.outcome = Outcome::admitted;
     result.max = claim.max;
     Grant grant{file::id_of(done.ticket), done.fence, done.slot, claim.max};
+    file::Entry entry{};
+    entry.ticket = done.ticket;
     result.lease = std::make_unique<file::FileLease>(interrupts, std::move(state), std::move(bell),
                                                      util::UniqueFd(done.hold_fd), done.index,
-                                                     done.ticket, std::move(grant), claim.inherit);
+                                                     entry, std::move(grant), claim.inherit);
     return result;
   }
 

@@ -46,7 +46,17 @@ struct Header {
   uint32_t checksum;  // over all before it, and over those of the first entries
 };
 
-enum class EntryState : uint8_t { free = 0, waiting = 1, holding = 2, extra = 3 };
+enum class EntryState : uint8_t {
+  free = 0,
+  waiting = 1,
+  holding = 2,
+  extra = 3,
+  dismissed = 4,  // waited, was taken out of the queue, and has not seen that yet
+};
+
+// Entry::ending: 0, or somebody has asked the holder to end; then how long its command has from
+// TERM to KILL, as 1 + ms, unless that is left to the holder.
+inline constexpr uint32_t kEndingAsHolderSays = 0xffffffffU;
 
 struct Entry {
   uint64_t ticket;
@@ -60,18 +70,19 @@ struct Entry {
   int16_t priority;
   EntryState state;
   uint8_t shared;
-  uint32_t reserved;
+  uint32_t ending;    // holding
   uint32_t weight;    // of the whole claim
   uint32_t checksum;  // over all before it
 };
 
 struct Info {
-  uint32_t pid;
+  uint32_t pid;  // of who asked
   uint32_t uid;
   uint64_t pid_namespace;  // inode; 0: unknown
   int64_t since_us;        // wall clock
   char host[40];           // ends with NUL
-  char command[192];       // ends with NUL
+  uint32_t process;        // that has the locks and is to be poked; mostly the same as pid
+  char command[188];       // ends with NUL
 };
 
 static_assert(sizeof(Header) == 256 && std::is_trivially_copyable_v<Header>);

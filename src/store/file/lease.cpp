@@ -22,6 +22,22 @@ void FileLease::leave_place() noexcept {
   }
 }
 
+Lease::State FileLease::tick() noexcept {
+  if (told_) return State::held;
+  const std::optional<Entry> entry = state_->peek(index_);
+  if (!entry) return State::held;
+  if (entry->ticket == ticket_ && entry->state == EntryState::holding) {
+    if (entry->ending == 0) return State::held;
+    told_ = true;
+    kill_after_ = kill_after_of(*entry);
+    return State::taken;
+  }
+  // An expired slot goes to others without anybody's doing.
+  if (expires_ != 0 && expires_ <= util::boottime_ns()) return State::held;
+  told_ = true;
+  return State::released;
+}
+
 // R1 to R3. Whether somebody may sleep on the bell.
 bool FileLease::give_back() {
   // A holder with extra entries has to look for them.

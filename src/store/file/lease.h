@@ -12,15 +12,16 @@ namespace cachify::store::file {
 // hold description that the command inherits.
 class FileLease : public Lease {
  public:
-  // `interrupts` must outlive the lease.
+  // `interrupts` must outlive the lease. Of the entry only ticket and expiry count.
   FileLease(run::Interrupts& interrupts, std::unique_ptr<StateFile> state, Bell bell,
-            util::UniqueFd hold, uint32_t index, uint64_t ticket, Grant grant, bool inherit)
+            util::UniqueFd hold, uint32_t index, const Entry& entry, Grant grant, bool inherit)
       : interrupts_(interrupts),
         state_(std::move(state)),
         bell_(std::move(bell)),
         hold_(std::move(hold)),
         index_(index),
-        ticket_(ticket),
+        ticket_(entry.ticket),
+        expires_(entry.expires),
         grant_(std::move(grant)),
         inherit_(inherit) {}
 
@@ -34,6 +35,9 @@ class FileLease : public Lease {
   void keep_place() { keeps_place_ = true; }
   void has_extras() { contiguous_ = false; }
   void command_started() noexcept override { leave_place(); }
+  // What others did to the slot (STEER). Takes no lock, so it cannot block.
+  State tick() noexcept override;
+  std::optional<util::Duration> kill_after() const noexcept override { return kill_after_; }
   void release() override;
 
  private:
@@ -46,9 +50,12 @@ class FileLease : public Lease {
   util::UniqueFd hold_;
   uint32_t index_;
   uint64_t ticket_;
+  int64_t expires_;
   Grant grant_;
   bool inherit_;
   bool released_ = false;
+  bool told_ = false;  // that the slot was taken, or given back by somebody
+  std::optional<util::Duration> kill_after_;
   bool keeps_place_ = false;  // W(t) is still ours
   bool contiguous_ = true;    // no extra entries
 };

@@ -16,4 +16,7 @@ std::string id_of(uint64_t ticket);
 // which counts as alive. Drops the dead from the table, without writing it.
 Situation picture_of(StateFile& state, std::optional<uint32_t> self);
 
+// The same in short; the key is left to the caller.
+KeySummary summary_of(StateFile& state);
+
 }  // namespace cachify::store::file

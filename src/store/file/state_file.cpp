@@ -1,6 +1,7 @@
 #include "store/file/state_file.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -31,8 +32,13 @@ bool all_zero(const Header& header) {
 bool is_sound(const Entry& entry, const Header& header) {
   static constexpr Entry kFree{};
   if (entry.state == EntryState::free) return std::memcmp(&entry, &kFree, sizeof entry) == 0;
-  return entry.checksum == checksum_of(entry) && entry.state <= EntryState::extra &&
+  return entry.checksum == checksum_of(entry) && entry.state <= EntryState::dismissed &&
          entry.ticket != 0 && entry.ticket <= header.next && entry.primary < header.high_water;
+}
+
+void close_texts(Info& info) {
+  info.host[sizeof info.host - 1] = '\0';
+  info.command[sizeof info.command - 1] = '\0';
 }
 
 }  // namespace
@@ -76,6 +82,7 @@ bool StateFile::take_mutex(int operation, Wait wait) {
   const util::MonotonicTime give_up = util::monotonic_now() + kMutexPatience;
   const util::MonotonicTime until = std::min(wait.until.value_or(give_up), give_up);
   std::optional<run::Interrupts> own;
+  if (wait.interrupts == nullptr) wait.interrupts = run::Interrupts::current();
   run::Interrupts& interrupts = wait.interrupts != nullptr ? *wait.interrupts : own.emplace();
   while (errno == EWOULDBLOCK || errno == EINTR) {
     if (wait.until_signal && interrupts.caught()) return false;
@@ -290,6 +297,22 @@ void StateFile::clear_alone(uint32_t index) {
   write_first(written);
 }
 
+std::optional<Entry> StateFile::peek(uint32_t index) const {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    Entry entry{};
+    if (util::read_at(control_.get(), &entry, sizeof entry,
+                      static_cast<off_t>(entry_offset(index))) != sizeof entry) {
+      return std::nullopt;
+    }
+    static constexpr Entry kFree{};
+    if (std::memcmp(&entry, &kFree, sizeof entry) == 0) return kFree;
+    if (entry.checksum == checksum_of(entry)) return entry;
+    ::sched_yield();  // it is being written
+  }
+  return std::nullopt;
+}
+
 void StateFile::write_info(uint32_t index, const Info& info) {
   if (!util::write_at(control_.get(), &info, sizeof info, static_cast<off_t>(info_offset(index)))) {
     fail("write");
@@ -302,9 +325,24 @@ Info StateFile::read_info(uint32_t index) {
       0) {
     fail("read");
   }
-  info.host[sizeof info.host - 1] = '\0';
-  info.command[sizeof info.command - 1] = '\0';
+  close_texts(info);
   return info;
+}
+
+std::vector<Info> StateFile::read_infos() {
+  const auto count = static_cast<uint32_t>(table_.entries.size());
+  std::vector<Info> infos(count);
+  for (uint32_t i = 0; i < count;) {
+    const uint32_t block = i < kFirstEntries ? kFirstEntries : kBlockEntries;
+    const uint32_t part = std::min(block, count - i);
+    if (util::read_at(control_.get(), &infos[i], part * sizeof(Info),
+                      static_cast<off_t>(info_offset(i))) < 0) {
+      fail("read");
+    }
+    i += part;
+  }
+  std::for_each(infos.begin(), infos.end(), close_texts);
+  return infos;
 }
 
 std::string StateFile::shard_name(uint32_t number) const {

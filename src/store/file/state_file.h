@@ -63,8 +63,14 @@ class StateFile : public Liveness {
   // Writes the header, and a free entry in place of the one at `index`, and nothing else.
   void clear_alone(uint32_t index);
 
+  // An entry as it is now, without the mutex: for its owner, as nobody else's change can tear it.
+  // Free when the owner has it no more; nullopt when it cannot be told.
+  std::optional<Entry> peek(uint32_t index) const;
+
   void write_info(uint32_t index, const Info& info);
   Info read_info(uint32_t index);
+  // Of all entries, with a read for each block of them.
+  std::vector<Info> read_infos();
 
   // The control description of an entry's shard, opened (and made) when needed. An entry that this
   // process has must be pinned, so that its description is never closed for want of descriptors.

@@ -27,13 +27,6 @@ struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
 
-bool is_state_file(const std::string& name) {
-  const bool ours = name.rfind("pool.", 0) == 0 || name.rfind("lock.", 0) == 0;
-  const size_t tilde = name.find('~');
-  return ours && (tilde == std::string::npos || name.find('~', tilde + 1) == std::string::npos) &&
-         (tilde == std::string::npos || name.compare(tilde, 2, "~h") == 0);
-}
-
 bool nobody_depends_on(int fd) {
   return !any_byte_is_locked(fd, kWaitByte, (kHoldByte - kWaitByte) + (1ULL << 60U));
 }
@@ -85,7 +78,7 @@ bool sweep_files(const Directory& directory, util::Duration idle) {
     int left = kMostFiles;
     while (const dirent* entry = ::readdir(stream.get())) {
       const std::string name = entry->d_name;
-      if (!is_state_file(name)) continue;
+      if (!is_state_file(Kind::pool, name) && !is_state_file(Kind::lock, name)) continue;
       if (left-- == 0) break;
       struct stat status {};
       if (::fstatat(directory.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&

@@ -59,9 +59,9 @@ void Table::drop_expired(int64_t now_boottime_ns) {
 
 void Table::drop_dead_holders(Liveness& liveness) {
   for (uint32_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].state == EntryState::holding && !liveness.holds(i, entries[i].ticket)) {
-      drop_holder(i);
-    }
+    const Entry& entry = entries[i];
+    if (entry.state == EntryState::holding && !liveness.holds(i, entry.ticket)) drop_holder(i);
+    if (entry.state == EntryState::dismissed && !liveness.waits(i, entry.ticket)) clear(i);
   }
 }
 
@@ -139,12 +139,67 @@ std::vector<uint32_t> Table::live_queue(Liveness& liveness, std::optional<uint32
   return live;
 }
 
+std::optional<uint32_t> Table::head(Liveness& liveness) {
+  for (const uint32_t i : queue()) {
+    if (liveness.waits(i, entries[i].ticket)) return i;
+    clear(i);
+  }
+  return std::nullopt;
+}
+
+std::vector<uint32_t> Table::dismiss_all(Liveness& liveness) {
+  const std::vector<uint32_t> live = live_queue(liveness, std::nullopt);
+  for (const uint32_t i : live) {
+    Entry entry = entries[i];
+    entry.state = EntryState::dismissed;
+    set(i, entry);
+  }
+  header.counters.dismissed += live.size();
+  return live;
+}
+
 std::vector<uint32_t> Table::holders() const {
   std::vector<uint32_t> list;
   for (uint32_t i = 0; i < entries.size(); ++i) {
     if (entries[i].state == EntryState::holding) list.push_back(i);
   }
   return list;
+}
+
+std::vector<uint32_t> Table::to_replace(const Wish& wish) const {
+  if (!wish.lock && wish.weight > cap(wish)) return {};
+  std::vector<uint32_t> candidates;
+  uint64_t staying = 0;
+  for (const uint32_t i : holders()) {
+    const Entry& entry = entries[i];
+    if (entry.ending != 0 || (wish.shared && entry.shared != 0)) continue;
+    candidates.push_back(i);
+    staying += entry.weight;
+  }
+  if (wish.lock) return candidates;
+  std::sort(candidates.begin(), candidates.end(),
+            [this](uint32_t a, uint32_t b) { return entries[a].fence < entries[b].fence; });
+  size_t needed = 0;
+  for (; needed < candidates.size() && staying + wish.weight > cap(wish); ++needed) {
+    staying -= entries[candidates[needed]].weight;
+  }
+  candidates.resize(needed);
+  return candidates;
+}
+
+void Table::ask_to_end(uint32_t index, std::optional<util::Duration> kill_after) {
+  Entry entry = entries[index];
+  entry.ending = kEndingAsHolderSays;
+  if (kill_after) {
+    const int64_t ms = (std::max<int64_t>(kill_after->count(), 0) + 999'999) / 1'000'000;
+    entry.ending = static_cast<uint32_t>(std::min<int64_t>(ms + 1, kEndingAsHolderSays - 1));
+  }
+  set(index, entry);
+}
+
+std::optional<util::Duration> kill_after_of(const Entry& entry) {
+  if (entry.ending == 0 || entry.ending == kEndingAsHolderSays) return std::nullopt;
+  return std::chrono::milliseconds(entry.ending - 1);
 }
 
 std::optional<int64_t> Table::nearest_expiry() const {

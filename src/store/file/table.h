@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "store/file/layout.h"
+#include "util/time.h"
 
 namespace cachify::store::file {
 
@@ -44,7 +45,7 @@ class Table {
 
   // Drops the entries of expired holders, counting them.
   void drop_expired(int64_t now_boottime_ns);
-  // Drops the entries of dead holders: a probe for each one.
+  // Drops the entries of dead holders, and of dead waiters that were dismissed: a probe for each.
   void drop_dead_holders(Liveness& liveness);
   // Drops a holder with all its extra entries.
   void drop_holder(uint32_t index);
@@ -67,13 +68,27 @@ class Table {
   // Drops dead waiters, all of them, and returns the live ones in order. `self` counts as live.
   std::vector<uint32_t> live_queue(Liveness& liveness, std::optional<uint32_t> self);
 
+  // The live waiter that is served next; drops the dead ones before it.
+  std::optional<uint32_t> head(Liveness& liveness);
+  // Takes all live waiters out of the queue, counts them, and returns them in order.
+  std::vector<uint32_t> dismiss_all(Liveness& liveness);
+
   std::vector<uint32_t> holders() const;  // primary entries
+  // The holders whose end is still to be asked for so that the wish will fit, when those that were
+  // asked already have ended as well: who came longest ago first, no more than it needs. Empty when
+  // nobody's end could make it fit.
+  std::vector<uint32_t> to_replace(const Wish& wish) const;
+  // Notes in a holder's entry that it is to end.
+  void ask_to_end(uint32_t index, std::optional<util::Duration> kill_after);
   // The nearest expiry among the holders, CLOCK_BOOTTIME ns.
   std::optional<int64_t> nearest_expiry() const;
 
  private:
   std::vector<uint32_t> dirty_;
 };
+
+// What ask_to_end() has noted as the holder's time from TERM to KILL.
+std::optional<util::Duration> kill_after_of(const Entry& entry);
 
 // Whether a waiter with (priority, ticket) is served before another one.
 inline bool served_before(int16_t priority, uint64_t ticket, int16_t other_priority,

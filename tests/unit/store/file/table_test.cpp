@@ -225,3 +225,84 @@ TEST_CASE("free places are used again before the table grows") {
   CHECK(table.free_index() == 1);
   CHECK(Table().free_index() == 0);
 }
+
+TEST_CASE("the head is the first live waiter, whatever died before it") {
+  Table table = table_of({waiting(5), waiting(7, 3), waiting(6, 3), holding(1, 0)});
+  FakeLiveness live;
+  live.dead = {6, 7};
+  CHECK(table.head(live) == 0U);
+  CHECK(tickets(table, table.queue()) == Tickets{5});
+  live.dead = {5};
+  CHECK_FALSE(table.head(live));
+}
+
+TEST_CASE(
+    "the dismissed are before nobody, and stay until their owner or somebody else drops them") {
+  Table table = table_of({waiting(5), waiting(6), waiting(7), holding(1, 0)});
+  FakeLiveness live;
+  live.dead = {6};
+  CHECK(table.dismiss_all(live) == std::vector<uint32_t>{0, 2});
+  CHECK(table.header.counters.dismissed == 2);
+  CHECK(table.queue().empty());
+  CHECK_FALSE(table.nearest_before(0, kBehindAll, live));
+  CHECK(table.used() == 1);
+  CHECK(table.free_index() == 1);  // of the dead one; the others are not free
+  table.drop_dead_holders(live);
+  CHECK(table.entries[0].state == EntryState::dismissed);
+  live.dead = {5};
+  table.drop_dead_holders(live);
+  CHECK(table.entries[0].state == EntryState::free);
+  CHECK(table.entries[2].state == EntryState::dismissed);
+  CHECK(table.entries[3].state == EntryState::holding);
+}
+
+TEST_CASE("the oldest are replaced, as many as it needs, those that end already counted") {
+  const auto admitted = [](uint64_t ticket, uint64_t fence, uint32_t slot, uint32_t count) {
+    Entry entry = holding(ticket, slot, count);
+    entry.fence = fence;
+    return entry;
+  };
+  // Ticket 1 waited for long and was admitted last.
+  Table table = table_of({admitted(1, 40, 0, 1), admitted(2, 20, 1, 2), admitted(3, 30, 3, 1)});
+  CHECK(table.to_replace(pool(5)).empty());
+  CHECK(tickets(table, table.to_replace(pool(4))) == Tickets{2});
+  CHECK(tickets(table, table.to_replace(pool(4, 2))) == Tickets{2});
+  CHECK(tickets(table, table.to_replace(pool(4, 3))) == Tickets{2, 3});
+  CHECK(tickets(table, table.to_replace(pool(4, 4))) == Tickets{2, 3, 1});
+  CHECK(table.to_replace(pool(4, 5)).empty());  // would never fit
+  table.ask_to_end(1, std::chrono::seconds(2));
+  CHECK(table.to_replace(pool(4, 2)).empty());
+  CHECK(tickets(table, table.to_replace(pool(4, 3))) == Tickets{3});
+  table.header.stored_max = 2;
+  CHECK(tickets(table, table.to_replace(pool(4, 1))) == Tickets{3});
+}
+
+TEST_CASE("a writer replaces everybody, a reader only a writer") {
+  Table table = table_of({holding(1, 0), holding(2, 1)});
+  for (const uint32_t i : {0U, 1U}) {
+    Entry reader = table.entries[i];
+    reader.shared = 1;
+    table.set(i, reader);
+  }
+  CHECK(table.to_replace(lock(true)).empty());
+  CHECK(tickets(table, table.to_replace(lock(false))) == Tickets{1, 2});
+  Table written = table_of({holding(1, 0)});
+  CHECK(tickets(written, written.to_replace(lock(true))) == Tickets{1});
+}
+
+TEST_CASE("how long an ending command has is kept to the millisecond, rounded up") {
+  using namespace std::chrono_literals;
+  Table table = table_of({holding(1, 0)});
+  CHECK_FALSE(kill_after_of(table.entries[0]));
+  const auto kept = [&](std::optional<cachify::util::Duration> kill_after) {
+    table.ask_to_end(0, kill_after);
+    CHECK(table.entries[0].ending != 0);
+    CHECK(table.entries[0].checksum == checksum_of(table.entries[0]));
+    return kill_after_of(table.entries[0]);
+  };
+  CHECK_FALSE(kept(std::nullopt));
+  CHECK(kept(0s) == 0s);
+  CHECK(kept(1ns) == 1ms);
+  CHECK(kept(1500ms) == 1500ms);
+  CHECK(kept(24h * 36500) > 24h * 49);  // cut to what there is room for
+}
