@@ -39,5 +39,10 @@ std::unique_ptr<Command> make_lock_is_locked();
 std::unique_ptr<Command> make_lock_run();
 std::unique_ptr<Command> make_pool_run();
 std::unique_ptr<Command> make_pool_size();
+std::unique_ptr<Command> make_resource_add();
+std::unique_ptr<Command> make_resource_remove();
+std::unique_ptr<Command> make_resource_run();
+std::unique_ptr<Command> make_resource_status();
+std::unique_ptr<Command> make_resource_stop();
 
 }  // namespace cachify::cli
