@@ -85,6 +85,8 @@ class File {
     }
     if (!found && !profile.empty())
       throw ConfigError(path_ + " has no profile " + util::quoted(profile));
+    settings.config_file = path_;
+    settings.profile = profile;
   }
 
  private:

@@ -28,6 +28,8 @@ struct Settings {
   std::optional<run::OnLost> on_lost;
   std::optional<util::Duration> kill_after;
   std::optional<int> conflict_exit_code;
+  std::string config_file;  // the one that was read; empty: there is none
+  std::string profile;      // of it, the one in use
   // [resource.KEY], each of which makes sense as a whole.
   std::map<std::string, resource::DefinitionParts> resources;
   bool quiet = false;  // never together with verbose

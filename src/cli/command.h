@@ -35,10 +35,15 @@ class Command {
                               const std::vector<std::string>& command) = 0;
 };
 
+std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_lock_is_locked();
+std::unique_ptr<Command> make_lock_list();
 std::unique_ptr<Command> make_lock_run();
+std::unique_ptr<Command> make_lock_status();
+std::unique_ptr<Command> make_pool_list();
 std::unique_ptr<Command> make_pool_run();
 std::unique_ptr<Command> make_pool_size();
+std::unique_ptr<Command> make_pool_status();
 std::unique_ptr<Command> make_resource_add();
 std::unique_ptr<Command> make_resource_remove();
 std::unique_ptr<Command> make_resource_run();

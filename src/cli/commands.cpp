@@ -11,10 +11,15 @@ namespace cachify::cli {
 namespace {
 
 constexpr CommandRow kCommands[] = {
+    {"doctor", "", "Check the store that would be used", make_doctor},
     {"lock", "is-locked", "Tell by the exit code whether a lock is held", make_lock_is_locked},
+    {"lock", "list", "Print every lock that is in use", make_lock_list},
     {"lock", "run", "Run a command that must not run twice at a time", make_lock_run},
+    {"lock", "status", "Show who holds a lock, and who waits", make_lock_status},
+    {"pool", "list", "Print every pool that is in use", make_pool_list},
     {"pool", "run", "Run a command in one of N slots", make_pool_run},
     {"pool", "size", "Print how many slots are in use", make_pool_size},
+    {"pool", "status", "Show who holds a pool's slots, and who waits", make_pool_status},
     {"resource", "add", "Add a resource to those that are lent", make_resource_add},
     {"resource", "remove", "Take a resource out of those that are lent", make_resource_remove},
     {"resource", "run", "Run a command with a resource of its own", make_resource_run},
@@ -42,6 +47,12 @@ bool is_noun(std::string_view word) noexcept {
   return false;
 }
 
+std::string name_of(const CommandRow& row) {
+  std::string name(row.noun);
+  if (!row.verb.empty()) name.append(" ").append(row.verb);
+  return name;
+}
+
 const CommandRow* find_command(std::string_view noun, std::string_view verb) noexcept {
   for (const CommandRow& row : kCommands)
     if (row.noun == noun && row.verb == verb) return &row;
@@ -57,7 +68,7 @@ std::string unknown_noun(std::string_view noun) {
 std::string unknown_verb(std::string_view noun, std::string_view verb) {
   std::vector<std::string_view> names;
   for (const CommandRow& row : kCommands)
-    if (row.noun == noun) names.push_back(row.verb);
+    if (row.noun == noun && !row.verb.empty()) names.push_back(row.verb);
   return with_suggestion(std::string(noun) + " has no verb " + util::quoted(verb), verb, names);
 }
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "cli/command.h"
@@ -10,13 +11,16 @@ namespace cachify::cli {
 
 struct CommandRow {
   std::string_view noun;
-  std::string_view verb;
+  std::string_view verb;  // empty: the noun is the whole command
   std::string_view summary;
   std::unique_ptr<Command> (*make)();
 };
 
 // Sorted by noun and verb.
 std::span<const CommandRow> commands() noexcept;
+
+// "pool run", "doctor".
+std::string name_of(const CommandRow& row);
 
 bool is_noun(std::string_view word) noexcept;
 const CommandRow* find_command(std::string_view noun, std::string_view verb) noexcept;

@@ -67,7 +67,7 @@ std::string commands_of(std::string_view noun) {
   std::string text;
   for (const CommandRow& row : commands()) {
     if (!noun.empty() && row.noun != noun) continue;
-    text += row_of("  " + std::string(row.noun) + " " + std::string(row.verb), row.summary, 20);
+    text += row_of("  " + name_of(row), row.summary, 20);
   }
   return text;
 }

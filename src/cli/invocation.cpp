@@ -91,17 +91,23 @@ run::Ending print_version() {
   return print("cachify " CACHIFY_VERSION "\n");
 }
 
+// A command has a noun and a verb; a few are a noun alone.
+bool names_command(const Words& nouns) noexcept {
+  return nouns.size() == 2 || (nouns.size() == 1 && find_command(nouns[0], {}) != nullptr);
+}
+
 const CommandRow& command_named(const Words& nouns) {
   if (!is_noun(nouns[0])) throw UsageError(unknown_noun(nouns[0]));
-  const CommandRow* row = find_command(nouns[0], nouns[1]);
-  if (row == nullptr) throw UsageError(unknown_verb(nouns[0], nouns[1]));
+  const std::string verb = nouns.size() == 2 ? nouns[1] : std::string();
+  const CommandRow* row = find_command(nouns[0], verb);
+  if (row == nullptr) throw UsageError(unknown_verb(nouns[0], verb));
   return *row;
 }
 
 std::string help_about(const Words& topic) {
   if (topic.empty()) return general_help();
   if (!is_noun(topic[0])) throw UsageError(unknown_noun(topic[0]));
-  return topic.size() == 1 ? noun_help(topic[0]) : command_help(command_named(topic));
+  return names_command(topic) ? command_help(command_named(topic)) : noun_help(topic[0]);
 }
 
 // `cachify help [NOUN [VERB]]`, and calls that name no command.
@@ -133,7 +139,7 @@ run::Ending invoke_command(const Invocation& call) {
   if (was_given(given, "help")) return print(command_help(row));
   if (was_given(given, "version")) return print_version();
   apply(given);
-  const std::string name = std::string(row.noun) + " " + std::string(row.verb);
+  const std::string name = name_of(row);
   if (command->takes_command() && call.command.empty())
     throw UsageError("COMMAND is missing; write cachify " + name +
                      " [OPTIONS] -- COMMAND [ARG...]");
@@ -156,7 +162,7 @@ run::Ending invoke(std::span<char* const> arguments) {
     return {kExitUsage, std::nullopt};
   }
   const Invocation call = cut_up(arguments);
-  if (call.nouns.size() == 2 && call.nouns[0] != "help") return invoke_command(call);
+  if (names_command(call.nouns) && call.nouns[0] != "help") return invoke_command(call);
   return invoke_without_command(call);
 }
 

@@ -5,7 +5,9 @@
 #include "cli/key_options.h"
 #include "cli/open_store.h"
 #include "cli/run_options.h"
-#include "errors.h"
+#include "exit_codes.h"
+#include "show/situation_json.h"
+#include "store/situation.h"
 #include "util/output.h"
 
 namespace cachify::cli {
@@ -26,10 +28,11 @@ class PoolSize : public Command {
   void add_options(OptionTable& table) override {
     table.start_group("Pool");
     key_.add_to(table, false);
-    table.add({0, "json", "", "Print an object: key, max (the stored cap, or null), size",
+    table.add({0, "json", "", "Print an object; its fields are in the manual, under JSON",
                into_switch(json_)});
     table.add({0, "below", "N|P%",
-               "Exit 0 when fewer slots are in use, else 75; P% is of the stored cap",
+               "Exit 0 when fewer slots are in use, else 75; P% is of the stored cap, else of the "
+               "largest --max of who holds or waits",
                [this](const std::string& value) -> std::string {
                  below_ = parse_occupancy(value);
                  return below_ ? std::string() : std::string(kOccupancyForms);
@@ -49,24 +52,19 @@ class PoolSize : public Command {
       now.size = opened->size(store::Kind::pool, key);
     }
     const bool enough = below_ && !is_below(now);
-    util::write_output(json_ ? to_json(key, now) : std::to_string(now.size) + "\n");
+    const show::Subject subject{store::Kind::pool, key, opened->shown_url()};
+    util::write_output(json_ ? show::json_line(show::summary_json(subject, now))
+                             : std::to_string(now.size) + "\n");
     return {enough ? kExitFull : kExitOk, std::nullopt};
   }
 
  private:
   bool is_below(const store::Situation& now) const {
     if (!below_->percent) return now.size < below_->slots;
-    if (!now.stored_max)
-      throw UsageError("--below with a percentage needs a pool with a stored cap; give a number");
-    return static_cast<double>(now.size) * 100 <
-           *below_->percent * static_cast<double>(*now.stored_max);
-  }
-
-  static std::string to_json(const std::string& key, const store::Situation& now) {
-    nlohmann::ordered_json object = {{"key", key}, {"max", nullptr}, {"size", now.size}};
-    if (now.stored_max) object["max"] = *now.stored_max;
-    // JSON is UTF-8; a key need not be.
-    return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    // Where nobody has said how many there are, nobody holds one: that is 0%.
+    const auto max = store::max_of(store::Kind::pool, now);
+    if (!max) return *below_->percent > 0;
+    return static_cast<double>(now.size) * 100 < *below_->percent * static_cast<double>(*max);
   }
 
   KeyOptions key_;

@@ -94,7 +94,8 @@ class ResourceRemove : public ResourceSteer {
   const Manual& manual() const noexcept override {
     static constexpr Manual kManual = {
         "resource remove --key KEY --name NAME",
-        "Takes a resource out of those that a key lends, and destroys it where there is a --destroy. "
+        "Takes a resource out of those that a key lends, and destroys it where there is a "
+        "--destroy. "
         "One that is in use is marked, and goes when it comes back. Not there: exits 1.",
         {"cachify resource remove --key phones --name pixel-7",
          "cachify resource remove --key testdb --name test_3"}};
@@ -127,7 +128,8 @@ class ResourceStop : public ResourceSteer {
   const Manual& manual() const noexcept override {
     static constexpr Manual kManual = {
         "resource stop --key KEY",
-        "Destroys all resources of a key. Those in use go when they come back; until then newcomers "
+        "Destroys all resources of a key. Those in use go when they come back; until then "
+        "newcomers "
         "are refused, and who waits is dismissed. The next caller starts anew.",
         {"cachify resource stop --key testdb", "cachify resource stop --key phones -v"}};
     return kManual;

@@ -1,10 +1,10 @@
 #include "cli/run_options.h"
 
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <charconv>
 
+#include "util/identity.h"
 #include "util/parse.h"
 #include "util/text.h"
 
@@ -135,8 +135,7 @@ store::Who who_am_i(const std::vector<std::string>& command) {
   store::Who who;
   who.pid = ::getpid();
   who.uid = ::geteuid();
-  utsname names;
-  if (::uname(&names) == 0) who.host = names.nodename;
+  who.host = util::host_name();
   for (const std::string& word : command) {
     if (who.command.size() > kShownCommand) break;
     if (&word != &command.front()) who.command += ' ';

@@ -132,8 +132,8 @@ class Catalogue {
 
   // `me` gives back all it has. Those that are to be destroyed by it.
   std::vector<Item> give_back(const std::string& me, const Facts& facts);
-  // What the caller has to do besides: destroy leftovers and, with `spares`, make what is missing to
-  // the minimum.
+  // What the caller has to do besides: destroy leftovers and, with `spares`, make what is missing
+  // to the minimum.
   std::vector<Item> errands(bool spares, const Facts& facts);
   bool has_errands() const noexcept;
   // The store has lost the catalogue, and this one was begun since: puts made ones back, which one

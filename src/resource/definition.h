@@ -34,8 +34,8 @@ struct DefinitionParts {
   std::optional<util::Duration> create_timeout;
 };
 
-// `line` over `file`, option by option. A line that says where resources come from leaves nothing of
-// the file but what belongs to that, too: --from takes no `max-life` over.
+// `line` over `file`, option by option. A line that says where resources come from leaves nothing
+// of the file but what belongs to that, too: --from takes no `max-life` over.
 DefinitionParts merged(const DefinitionParts& line, const DefinitionParts& file);
 
 // The parts as a whole; nullopt where they say nothing about where resources come from. Throws

@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,7 +13,7 @@
 #include "errors.h"
 #include "run/child.h"
 #include "run/deadline.h"
-#include "run/explain.h"
+#include "util/time_text.h"
 #include "run/program.h"
 #include "util/files.h"
 
@@ -41,7 +41,7 @@ Helper::Helper(const Order& order, const run::Interrupts& interrupts)
   const run::Started started = run::start_child(program, setup, interrupts);
   if (started.error != 0) throw OsError("cannot run " + order.argv.front(), started.error);
   pid_ = started.pid;
-  pidfd_ = util::UniqueFd(::pidfd_open(pid_, 0));
+  pidfd_ = util::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (!pidfd_) {
     const int error = errno;
     signal(SIGKILL);
@@ -96,7 +96,7 @@ bool Helper::look() noexcept {
 }
 
 std::string Helper::failure() const {
-  if (late_) return "took longer than " + run::span_text(limit_);
+  if (late_) return "took longer than " + util::span_text(limit_);
   const int status = status_.value_or(0);
   if (WIFSIGNALED(status)) return "was killed by signal " + std::to_string(WTERMSIG(status));
   return "failed with exit code " + std::to_string(WEXITSTATUS(status));

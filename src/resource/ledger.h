@@ -19,8 +19,8 @@ class Ledger {
   // `interrupts`: the process' own, where there is one; has to outlive the calls.
   void use(run::Interrupts* interrupts) noexcept { interrupts_ = interrupts; }
 
-  // `change` may be called several times; the last call counts. Throws StoreError, and what `change`
-  // throws.
+  // `change` may be called several times; the last call counts. Throws StoreError, and what
+  // `change` throws.
   using Change = std::function<void(Catalogue&, const Facts&)>;
   void update(const Change& change);
 

@@ -204,7 +204,8 @@ std::optional<Item> Lender::create(const Item& item) {
   workshop.end(*item.work);
   if (!undisturbed) return std::nullopt;
   std::string failure = create_failure(helper, made);
-  if (!fresh) failure = "--create printed " + util::quoted(made.handle) + ", which is there already";
+  if (!fresh)
+    failure = "--create printed " + util::quoted(made.handle) + ", which is there already";
   if (!failure.empty()) throw StoreError(wish_.key + ": " + failure);
   return mine;
 }
@@ -240,8 +241,7 @@ bool Lender::watch(Helper& helper) {
       undisturbed = false;
       helper.stop();
     }
-    std::array<pollfd, 2> fds{pollfd{helper.fd(), POLLIN, 0},
-                              pollfd{lease_->tick_fd(), POLLIN, 0}};
+    std::array<pollfd, 2> fds{pollfd{helper.fd(), POLLIN, 0}, pollfd{lease_->tick_fd(), POLLIN, 0}};
     int64_t left = (helper.next_look() - util::monotonic_now()).count();
     if (const auto tick = lease_->next_tick()) left = std::min(left, *tick - util::boottime_ns());
     const timespec timeout = to_timespec(left);
@@ -288,7 +288,7 @@ void Lender::give_back() noexcept {
   try {
     std::vector<Item> to_destroy;
     ledger_.update([&](Catalogue& catalogue, const Facts& facts) {
-        const bool lost = !catalogue.defined || catalogue.begun_us != begun_us_;
+      const bool lost = !catalogue.defined || catalogue.begun_us != begun_us_;
       if (lost && !lent_.empty() && !definition_.fixed())
         catalogue.restore(definition_, lent_, facts);
       to_destroy = catalogue.give_back(lease_->grant().id, facts);

@@ -21,7 +21,8 @@ bool Steward::add(const std::string& name) {
     if (catalogue.closed()) throw Error(kExitFull, ledger_.key() + " is being stopped");
     addition = catalogue.add(name, facts);
     if (addition == Catalogue::Addition::full) {
-      throw UsageError(util::quoted(ledger_.key()) + " has as many resources as its --max allows, " +
+      throw UsageError(util::quoted(ledger_.key()) +
+                       " has as many resources as its --max allows, " +
                        std::to_string(catalogue.definition.max));
     }
   });

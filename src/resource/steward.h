@@ -21,8 +21,8 @@ class Steward {
   bool add(const std::string& name);
 
   struct Outcome {
-    int64_t found = 0;   // how many there were to go
-    int64_t later = 0;   // of these, in use or at work: they go when they come back
+    int64_t found = 0;    // how many there were to go
+    int64_t later = 0;    // of these, in use or at work: they go when they come back
     bool failed = false;  // some could not be destroyed, and stay in the list
     std::optional<int> signal;
   };
@@ -31,8 +31,7 @@ class Steward {
   Outcome stop();
 
  private:
-  Outcome carry_out(const Ledger::Change& change, Outcome& outcome,
-                    std::vector<Item>& to_destroy);
+  Outcome carry_out(const Ledger::Change& change, Outcome& outcome, std::vector<Item>& to_destroy);
 
   store::Store& store_;
   std::optional<Definition> definition_;

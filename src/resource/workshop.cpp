@@ -84,7 +84,8 @@ int Workshop::directory() {
 
 void Workshop::open_directory() {
   if (of_store_) {
-    directory_ = util::open_above_stdio(AT_FDCWD, path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    directory_ =
+        util::open_above_stdio(AT_FDCWD, path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (!directory_)
       throw StoreError("cannot use the directory " + path_ + ": " + util::errno_text(errno));
     return;

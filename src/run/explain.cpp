@@ -1,15 +1,13 @@
 #include "run/explain.h"
 
-#include <pwd.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <memory>
 
 #include "errors.h"
+#include "util/identity.h"
 #include "util/log.h"
 
 namespace cachify::run {
@@ -18,34 +16,19 @@ namespace {
 using store::Kind;
 using store::Outcome;
 
-// Read from the file, not asked of getpwuid: its modules cannot be loaded into a static binary.
-std::string user_name(uint32_t uid) {
-  struct Close {
-    void operator()(FILE* file) const { std::fclose(file); }
-  };
-  const std::unique_ptr<FILE, Close> file(std::fopen("/etc/passwd", "re"));
-  if (file) {
-    while (const passwd* entry = fgetpwent(file.get())) {
-      if (entry->pw_uid == uid) return entry->pw_name;
-    }
-  }
-  return "uid " + std::to_string(uid);
-}
-
-bool is_this_host(const std::string& host) {
-  utsname name{};
-  return host.empty() || (uname(&name) == 0 && host == name.nodename);
+// Of this host, as far as the name tells.
+std::string user_text(const store::Who& who) {
+  if (!who.user.empty()) return who.user;
+  const std::string& name = util::user_name(who.uid);
+  return name.empty() ? "uid " + std::to_string(who.uid) : name;
 }
 
 std::string holder_text(const store::HolderInfo& holder, int64_t now_us) {
-  const bool here = is_this_host(holder.who.host);
+  const bool here = holder.who.host.empty() || holder.who.host == util::host_name();
   std::string text = "pid " + std::to_string(holder.who.pid);
   if (!here) text += " on " + holder.who.host;
-  if (!holder.who.user.empty()) {
-    text += " (" + holder.who.user + ")";
-  } else if (here) {
-    text += " (" + user_name(holder.who.uid) + ")";
-  }
+  // Elsewhere the number may mean somebody else.
+  if (here || !holder.who.user.empty()) text += " (" + user_text(holder.who) + ")";
   const int64_t since = std::max<int64_t>(now_us - holder.since_us, 0);
   text += " for " + span_text(std::chrono::seconds(since / 1'000'000));
   if (holder.orphan) text += ", its cachify was killed";
@@ -66,31 +49,6 @@ std::string shed_text(const store::ShedAt& shed) {
 }
 
 }  // namespace
-
-std::string span_text(util::Duration span) {
-  using std::chrono::duration_cast;
-  struct Unit {
-    int64_t seconds;
-    const char* name;
-  };
-  constexpr std::array<Unit, 4> units{{{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}}};
-  const int64_t ms = duration_cast<std::chrono::milliseconds>(span).count();
-  if (ms < 1000) return ms == 0 ? "0s" : std::to_string(ms) + "ms";
-  const int64_t total = ms / 1000;
-  if (total < 60 && ms % 1000 != 0) {
-    std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
-    fraction.erase(fraction.find_last_not_of('0') + 1);
-    return std::to_string(total) + "." + fraction + "s";
-  }
-  for (size_t i = 0; i + 1 < units.size(); ++i) {
-    if (total < units[i].seconds) continue;
-    std::string text = std::to_string(total / units[i].seconds) + units[i].name;
-    const int64_t rest = total % units[i].seconds / units[i + 1].seconds;
-    if (rest != 0) text += std::to_string(rest) + units[i + 1].name;
-    return text;
-  }
-  return std::to_string(total) + "s";
-}
 
 std::string refusal_text(const Request& request, const store::Acquisition& acquisition) {
   const store::Claim& claim = request.claim;
@@ -115,8 +73,7 @@ std::string refusal_text(const Request& request, const store::Acquisition& acqui
       const char* what = claim.kind == Kind::pool   ? ": no slot became free"
                          : claim.kind == Kind::lock ? ": the lock did not become free"
                                                     : ": no resource became free";
-      return key + what +
-             (request.timeout ? " within " + span_text(*request.timeout) : "");
+      return key + what + (request.timeout ? " within " + span_text(*request.timeout) : "");
     }
     case Outcome::full:
     case Outcome::admitted:

@@ -5,6 +5,7 @@
 
 #include "run/run.h"
 #include "store/store.h"
+#include "util/time_text.h"
 
 namespace cachify::run {
 
@@ -15,8 +16,7 @@ std::string refusal_text(const Request& request, const store::Acquisition& acqui
 // holders the one that came first is named. `position` 0: not in the queue. `now_us`: wall clock.
 std::string situation_text(const store::Situation& situation, int64_t position, int64_t now_us);
 
-// A span as people say it: "3m12s", "2s", "1.5s", "2h5m"; at most two units.
-std::string span_text(util::Duration span);
+using util::span_text;
 
 // Tells once what the caller waits for: with -v at once, else after a second when standard error
 // is a terminal, with -q never.

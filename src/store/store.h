@@ -142,9 +142,9 @@ struct CatalogueView {
   int64_t now_us = 0;  // wall clock of the store
 };
 struct CatalogueChange {
-  std::string text;              // empty: none any more
-  std::optional<int64_t> max;    // the cap for everyone, as resize() stores it
-  bool closed = false;           // as set_closed() does it
+  std::string text;            // empty: none any more
+  std::optional<int64_t> max;  // the cap for everyone, as resize() stores it
+  bool closed = false;         // as set_closed() does it
 };
 
 // One line of `doctor`.

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <cstring>
 #include <ctime>
 
@@ -25,7 +24,7 @@ class Line {
       const size_t length = utf8_length(text);
       const std::string_view piece = text.substr(0, length == 0 ? 1 : length);
       if (is_control(piece)) {
-        for (const char c : piece) escape(static_cast<uint8_t>(c));
+        for (const char c : piece) append(Escaped(c).text());
       } else {
         append(piece);
       }
@@ -40,27 +39,6 @@ class Line {
   }
 
  private:
-  // C0, DEL and C1: a terminal may act on the latter as U+0080..U+009F or as bare bytes.
-  static bool is_control(std::string_view piece) noexcept {
-    const auto first = static_cast<uint8_t>(piece[0]);
-    if (piece.size() == 1) return first < 0x20 || (first >= 0x7f && first < 0xa0);
-    return piece.size() == 2 && first == 0xc2 && static_cast<uint8_t>(piece[1]) < 0xa0;
-  }
-
-  void escape(uint8_t byte) noexcept {
-    constexpr char kHex[] = "0123456789abcdef";
-    if (byte == '\n') {
-      append("\\n");
-    } else if (byte == '\t') {
-      append("\\t");
-    } else if (byte == '\r') {
-      append("\\r");
-    } else {
-      const char text[] = {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
-      append({text, sizeof text});
-    }
-  }
-
   void append(std::string_view piece) noexcept {
     constexpr size_t kRoomForEnd = 4;
     if (cut_ || size_ + piece.size() > sizeof bytes_ - kRoomForEnd) {

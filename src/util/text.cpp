@@ -35,6 +35,28 @@ std::string_view cut(std::string_view text, size_t limit) noexcept {
   return text.substr(0, limit);
 }
 
+bool is_control(std::string_view character) noexcept {
+  const auto first = static_cast<uint8_t>(character[0]);
+  if (character.size() == 1) return first < 0x20 || (first >= 0x7f && first < 0xa0);
+  return character.size() == 2 && first == 0xc2 && static_cast<uint8_t>(character[1]) < 0xa0;
+}
+
+Escaped::Escaped(char byte) noexcept : text_{'\\', byte, 0, 0}, size_(2) {
+  constexpr char kHex[] = "0123456789abcdef";
+  if (byte == '\n') {
+    text_[1] = 'n';
+  } else if (byte == '\t') {
+    text_[1] = 't';
+  } else if (byte == '\r') {
+    text_[1] = 'r';
+  } else {
+    text_[1] = 'x';
+    text_[2] = kHex[static_cast<uint8_t>(byte) >> 4];
+    text_[3] = kHex[static_cast<uint8_t>(byte) & 15];
+    size_ = 4;
+  }
+}
+
 std::string quoted(std::string_view text) {
   constexpr size_t kShown = 60;
   std::string result = "'";

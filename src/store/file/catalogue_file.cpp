@@ -56,8 +56,7 @@ void CatalogueFile::write(const std::string& text) const {
       util::open_above_stdio(directory_.fd(), fresh.c_str(),
                              O_WRONLY | O_CREAT | O_EXCL | kOpenFlags, directory_.file_mode());
   // On the disk before its name is: what was made must not be forgotten when the power fails.
-  if (!fd || !util::write_at(fd.get(), text.data(), text.size(), 0) ||
-      ::fdatasync(fd.get()) != 0 ||
+  if (!fd || !util::write_at(fd.get(), text.data(), text.size(), 0) || ::fdatasync(fd.get()) != 0 ||
       ::renameat(directory_.fd(), fresh.c_str(), directory_.fd(), name_.c_str()) != 0) {
     const int error_number = errno;
     ::unlinkat(directory_.fd(), fresh.c_str(), 0);

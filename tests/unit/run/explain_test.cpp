@@ -3,8 +3,6 @@
 #include <doctest/doctest.h>
 
 using namespace cachify;
-using namespace std::chrono_literals;
-using run::span_text;
 
 namespace {
 
@@ -18,19 +16,6 @@ store::HolderInfo holder(int32_t pid, int64_t seconds_ago) {
 }
 
 }  // namespace
-
-TEST_CASE("a span is told in at most two units") {
-  CHECK(span_text(0ns) == "0s");
-  CHECK(span_text(200ms) == "200ms");
-  CHECK(span_text(1500ms) == "1.5s");
-  CHECK(span_text(1050ms) == "1.05s");
-  CHECK(span_text(2s) == "2s");
-  CHECK(span_text(60s) == "1m");
-  CHECK(span_text(192s) == "3m12s");
-  CHECK(span_text(2h) == "2h");
-  CHECK(span_text(2h + 5min + 7s) == "2h5m");
-  CHECK(span_text(50h) == "2d2h");
-}
 
 TEST_CASE("a situation names the holder that came first, and how many more there are") {
   store::Situation situation;

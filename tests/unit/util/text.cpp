@@ -46,3 +46,10 @@ TEST_CASE("the distance of two words counts edits, a swap being one") {
   CHECK(edit_distance("tiimeout", "timeout") == 1);
   CHECK(edit_distance("kitten", "sitting") == 3);
 }
+
+TEST_CASE("control characters are told from others") {
+  for (const std::string_view control : {"\n", "\x1b", "\x7f", "\x80", "\x9f", "\xc2\x85"})
+    CHECK(is_control(control));
+  for (const std::string_view shown : {" ", "a", "\xa0", "\xff", "\xc2\xa0", "\xc3\xbc"})
+    CHECK_FALSE(is_control(shown));
+}
