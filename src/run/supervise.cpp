@@ -196,10 +196,12 @@ void Supervisor::look_at_command() noexcept {
 
 void Supervisor::look_at_lease() {
   const store::Lease::State state = lease_.tick();
-  if (state == store::Lease::State::held) return;
-  // A command that goes on all the same may get its lease back when the store does.
+  if (state == store::Lease::State::held || ended_for_lease_) return;
+  // A command that goes on all the same may get its lease back when the store does; and one that is
+  // being ended needs it until it has ended.
   lease_watched_ =
-      lease_watched_ && state == store::Lease::State::lost && request_.on_lost == OnLost::warn;
+      lease_watched_ && (state == store::Lease::State::taken ||
+                         (state == store::Lease::State::lost && request_.on_lost == OnLost::warn));
   look_at_command();  // tick() may have taken a while
   if (ending_) return;
   const std::string& key = request_.claim.key;

@@ -181,6 +181,13 @@ class Server:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def documented_rights():
+    """The rights of the user in the store's README, from "on" on but for the password."""
+    readme = Path(__file__).resolve().parents[2] / "src" / "store" / "redis" / "README.md"
+    words = readme.read_text().split("ACL SETUSER cachify", 1)[1].split("\n\n", 1)[0].split()
+    return [word for word in words if word not in ("on", ">PASSWORD")]
+
+
 _shared = None
 _numbers = itertools.count(1)
 
@@ -229,7 +236,7 @@ def waiting_pids(server, prefix="cachify:"):
             values = connection("HGETALL", name) or []
             for record in values[1::2]:
                 fields = record.split(" ")
-                if fields[3] == "-":
+                if fields[3].startswith("-"):
                     pids.add(int(fields[8]))
         return pids
     finally:

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from redis_server import Server, missing, waiting_pids
+from redis_server import Server, documented_rights, missing, waiting_pids
 from support import Case, main, process_state, wait_until
 
 POOL = ("pool", "run", "-k", "jobs", "-n")
@@ -358,11 +358,7 @@ class Refusals(RedisCase):
         self.assertNotIn("pw", done.stderr)
 
     def test_the_rights_of_the_readme_are_enough_for_everything(self):
-        rights = ("+@connection +eval +evalsha +time +zadd +zrem +zscore +zcard +zrange +zrank "
-                  "+zrangebyscore +hget +hmget +hset +hdel +rpush +blpop +setbit +getbit +bitpos "
-                  "+bitcount +pexpire +del +exists").split()
-        self.server("ACL", "SETUSER", "ann", "on", ">p@ss/w:rd", "resetkeys", "~cachify:*", "-@all",
-                    *rights)
+        self.server("ACL", "SETUSER", "ann", "on", ">p@ss/w:rd", *documented_rights())
         url = f"redis+unix://ann:p%40ss%2Fw:rd@{self.server.socket}?lease=1s"
         env = {"CACHIFY_STORE": url}
         holder = self.hold(*POOL, "1", env=env)

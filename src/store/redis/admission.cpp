@@ -1,16 +1,15 @@
 #include "store/redis/admission.h"
 
 #include <poll.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <limits>
 
 #include "errors.h"
 #include "store/redis/failure.h"
 #include "store/redis/lease.h"
+#include "store/redis/random.h"
 #include "store/redis/retries.h"
 #include "store/redis/server_error.h"
 #include "util/process.h"
@@ -32,22 +31,6 @@ constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
 constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
 constexpr int kMostTries = 100;
 constexpr util::Duration kLastAnswer = milliseconds(500);
-constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
-
-uint64_t random_number() {
-  uint64_t number = 0;
-  if (::getrandom(&number, sizeof number, 0) != static_cast<ssize_t>(sizeof number)) {
-    throw OsError("cannot get random bytes", errno);
-  }
-  return number;
-}
-
-std::string random_id() {
-  std::string id;
-  uint64_t number = random_number();
-  for (int i = 0; i < 16; ++i, number >>= 4U) id += "0123456789abcdef"[number & 15U];
-  return id;
-}
 
 }  // namespace
 
@@ -85,7 +68,8 @@ Acquisition Admission::run() {
     outcome = arrive();
     while (!outcome) outcome = wait();
     // Whoever does not answer now has perhaps not been heard of for long: that is not "full".
-    if (outcome == Outcome::timed_out) leave();
+    if (outcome == Outcome::timed_out) leave("timed_out");
+    if (outcome == Outcome::held_above) leave("rejected");
   } catch (const Interrupted&) {
     outcome = Outcome::interrupted;
   } catch (const Failure& failure) {
@@ -166,6 +150,8 @@ std::optional<Outcome> Admission::follow(const TakeAnswer& answer,
       return Outcome::shed;
     case Kind::closed:
       return Outcome::closed;
+    case Kind::dismissed:
+      return Outcome::dismissed;
     case Kind::no_cap:
       throw UsageError("--max is needed: the pool '" + claim_.key + "' has no stored cap");
     case Kind::too_heavy:
@@ -241,15 +227,15 @@ std::optional<Outcome> Admission::wait() {
   explain_when_due();
   if (!asleep_) {
     queue_again();
-    if (lease_) return Outcome::admitted;
+    if (decided_) return decided_;
   }
   try {
     sleep_on_list();
-    if (lease_) return Outcome::admitted;
+    if (decided_) return decided_;
     const util::MonotonicTime now = util::monotonic_now();
     if (patience_.deadline && now >= *patience_.deadline) return Outcome::timed_out;
     if (now >= next_look_) look_around();
-    if (lease_) return Outcome::admitted;
+    if (decided_) return decided_;
   } catch (const Failure& failure) {
     if (failure.is_final()) throw;
     observer_.note(std::string("the store does not answer; trying again: ") + failure.what());
@@ -271,7 +257,7 @@ void Admission::sleep_on_list() {
   asleep_ = false;
   if (woken->is_error()) client_->fail(*woken);
   const TakeAnswer answer = take(*client_, false, request_limit());
-  if (follow(answer, client_)) return;
+  if ((decided_ = follow(answer, client_))) return;
   // For nothing: whoever pushed thought that we were dead, or data was lost.
   connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
   connection.flush(request_limit().within(kCommandTimeout));
@@ -297,7 +283,7 @@ void Admission::look_around() {
     }
   }
   const TakeAnswer answer = take(*side_, false, request_limit());
-  if (follow(answer, side_)) return;
+  if ((decided_ = follow(answer, side_))) return;
   settle(*side_, answer.pending);
   side_->disconnect();
 }
@@ -308,7 +294,7 @@ void Admission::queue_again() {
   while (true) {
     try {
       const TakeAnswer answer = take(*client_, true, request_limit());
-      if (follow(answer, client_)) return;
+      if ((decided_ = follow(answer, client_))) return;
       asleep_ = true;
       settle(*side_, answer.pending);
       return;
@@ -325,7 +311,7 @@ void Admission::explain_when_due() {
   if (!explain_at_ || util::monotonic_now() < *explain_at_) return;
   explain_at_.reset();
   try {
-    const Situation situation = books_.look(*side_, request_limit());
+    const Situation situation = books_.look(*side_, request_limit()).situation;
     side_->disconnect();
     const auto me = std::find_if(situation.waiters.begin(), situation.waiters.end(),
                                  [this](const WaiterInfo& w) { return w.id == id_; });
@@ -336,18 +322,18 @@ void Admission::explain_when_due() {
 }
 
 // What stays ends with its lease, or when it is not heard of.
-void Admission::leave() {
+void Admission::leave(const char* why) {
   if (!in_doubt_) return;
   in_doubt_ = false;
   // No signals: the one that asks us to stop has come already.
   const Limit brief{util::monotonic_now() + kLastAnswer, nullptr};
   Client client(address_);
-  books_.settle(client, books_.free(client, id_, brief), brief);
+  books_.settle(client, books_.free(client, id_, brief, why), brief);
 }
 
 void Admission::leave_quietly() noexcept {
   try {
-    leave();
+    leave("");
   } catch (...) {
   }
 }

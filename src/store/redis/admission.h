@@ -44,7 +44,7 @@ class Admission {
   void settle(Client& client, const std::vector<std::string>& pending);
   void schedule_look(const TakeAnswer& answer);
   void explain_when_due();
-  void leave();
+  void leave(const char* why);
   void leave_quietly() noexcept;
 
   const Address& address_;
@@ -58,6 +58,7 @@ class Admission {
   const util::MonotonicTime started_;
   std::unique_ptr<Client> client_;  // the one that sleeps
   std::unique_ptr<Client> side_;    // for all else meanwhile
+  std::optional<Outcome> decided_;  // while it was waiting
   bool asleep_ = false;             // BLPOP has been sent and not been answered
 
   bool in_doubt_ = false;  // something of ours may be in the books

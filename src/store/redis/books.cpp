@@ -18,29 +18,26 @@ std::string microseconds_text(util::Duration duration) {
   return std::to_string((duration.count() + 999) / 1000);
 }
 
-std::vector<std::string> texts_of(const Reply& reply) {
-  std::vector<std::string> texts;
-  for (const Reply& element : reply.elements) texts.push_back(element.string());
-  return texts;
+const char* text_of(const std::optional<Replace>& replace) {
+  if (!replace) return "";
+  if (replace->running) return replace->waiting ? "both" : "running";
+  return replace->waiting ? "waiting" : "";
 }
 
 struct KindName {
   std::string_view name;
   TakeAnswer::Kind kind;
 };
-constexpr std::array<KindName, 9> kKinds = {{{"OK", TakeAnswer::Kind::ok},
-                                             {"WAIT", TakeAnswer::Kind::wait},
-                                             {"FULL", TakeAnswer::Kind::full},
-                                             {"QUEUE", TakeAnswer::Kind::queue_full},
-                                             {"LOST", TakeAnswer::Kind::data_lost},
-                                             {"SHED", TakeAnswer::Kind::shed},
-                                             {"CLOSED", TakeAnswer::Kind::closed},
-                                             {"NOCAP", TakeAnswer::Kind::no_cap},
-                                             {"WEIGHT", TakeAnswer::Kind::too_heavy}}};
-
-[[noreturn]] void senseless(const std::string& text) {
-  throw Failure(Failure::Kind::senseless, "the answer '" + text + "' is not understood");
-}
+constexpr std::array<KindName, 10> kKinds = {{{"OK", TakeAnswer::Kind::ok},
+                                              {"WAIT", TakeAnswer::Kind::wait},
+                                              {"FULL", TakeAnswer::Kind::full},
+                                              {"QUEUE", TakeAnswer::Kind::queue_full},
+                                              {"LOST", TakeAnswer::Kind::data_lost},
+                                              {"SHED", TakeAnswer::Kind::shed},
+                                              {"CLOSED", TakeAnswer::Kind::closed},
+                                              {"DISMISSED", TakeAnswer::Kind::dismissed},
+                                              {"NOCAP", TakeAnswer::Kind::no_cap},
+                                              {"WEIGHT", TakeAnswer::Kind::too_heavy}}};
 
 std::vector<LockHolder> holders_of(const Reply& reply) {
   std::vector<LockHolder> holders;
@@ -61,7 +58,7 @@ TakeAnswer take_answer(const Reply& reply) {
     answer.kind = row.kind;
     known = true;
   }
-  if (!known) senseless(name);
+  if (!known) not_understood(name);
   const Reply& parts = reply.at(1);
   if (answer.kind == TakeAnswer::Kind::ok) {
     answer.fence = static_cast<uint64_t>(parts.at(0).number());
@@ -79,7 +76,7 @@ TakeAnswer take_answer(const Reply& reply) {
   } else {
     answer.cap = parts.at(0).number();
   }
-  answer.pending = texts_of(reply.at(2));
+  answer.pending = texts_in(reply.at(2));
   if (answer.kind != TakeAnswer::Kind::ok) answer.holders = holders_of(reply.at(3));
   return answer;
 }
@@ -116,6 +113,8 @@ TakeAnswer Books::take(Client& client, const Claim& claim, const std::string& id
       shed_slots,
       shed_percent,
       claim.queue_max ? std::to_string(*claim.queue_max) : "-1",
+      text_of(claim.replace),
+      claim.replace ? microseconds_text(claim.replace->kill_after) : "0",
       text_of(claim.who, util::pid_namespace()),
   };
   const Command listening = listen ? Command{"BLPOP", keys_.wake_up(id), "0"} : Command{};
@@ -143,21 +142,22 @@ KeepAnswer Books::keep_answer(const Reply& reply) {
   } else if (name == "ENDED") {
     answer.kind = KeepAnswer::Kind::ended;
   } else {
-    senseless(name);
+    not_understood(name);
   }
   answer.epoch = reply.at(1).string();
+  answer.mark = reply.at(2).string();
   return answer;
 }
 
-std::vector<std::string> Books::free_arguments(const std::string& id) const {
-  return {kind_text(kind_), id};
+std::vector<std::string> Books::free_arguments(const std::string& id, const char* why) const {
+  return {kind_text(kind_), id, why};
 }
 
-std::vector<std::string> Books::free(Client& client, const std::string& id,
-                                     const Limit& limit) const {
-  const Reply reply = client.request(kFree, keys_, free_arguments(id), limit);
-  if (reply.at(0).string() != "FREED") senseless(reply.at(0).string());
-  return texts_of(reply.at(2));
+std::vector<std::string> Books::free(Client& client, const std::string& id, const Limit& limit,
+                                     const char* why) const {
+  const Reply reply = client.request(kFree, keys_, free_arguments(id, why), limit);
+  if (reply.at(0).string() != "FREED") not_understood(reply.at(0).string());
+  return texts_in(reply.at(2));
 }
 
 int64_t Books::settle(Client& client, std::vector<std::string> pending, const Limit& limit) const {
@@ -166,9 +166,9 @@ int64_t Books::settle(Client& client, std::vector<std::string> pending, const Li
     std::vector<std::string> arguments = {kind_text(kind_)};
     arguments.insert(arguments.end(), pending.begin(), pending.end());
     const Reply reply = client.request(kSettle, keys_, arguments, limit);
-    if (reply.at(0).string() != "SETTLED") senseless(reply.at(0).string());
+    if (reply.at(0).string() != "SETTLED") not_understood(reply.at(0).string());
     dead += reply.at(1).number();
-    pending = texts_of(reply.at(2));
+    pending = texts_in(reply.at(2));
   }
   return dead;
 }
@@ -176,45 +176,6 @@ int64_t Books::settle(Client& client, std::vector<std::string> pending, const Li
 int64_t Books::size(Client& client, const Limit& limit) const {
   const Reply reply = client.request(kSize, keys_, {kind_text(kind_)}, limit);
   return reply.at(1).number();
-}
-
-Situation Books::look(Client& client, const Limit& limit) const {
-  const Reply reply = client.request(kLook, keys_, {kind_text(kind_)}, limit);
-  Situation situation;
-  if (reply.at(1).number() >= 0) situation.stored_max = reply.at(1).number();
-  situation.closed = reply.at(2).number() == 1;
-  const int64_t now_us = reply.at(3).number();
-  for (const Reply& element : reply.at(4).elements) {
-    const Record record = parse_record(element.at(2).string());
-    HolderInfo holder;
-    holder.id = element.at(0).string();
-    holder.slot = record.slot;
-    holder.weight = record.weight;
-    holder.shared = record.shared;
-    holder.fence = record.fence;
-    holder.who = record.who.who;
-    holder.since_us = record.since_us;
-    if (record.hard_end_us != 0) {
-      holder.expires_in_ms = (record.hard_end_us - now_us) / 1000;
-    }
-    situation.size += holder.weight;
-    situation.holders.push_back(std::move(holder));
-  }
-  std::sort(situation.holders.begin(), situation.holders.end(),
-            [](const HolderInfo& a, const HolderInfo& b) { return a.slot < b.slot; });
-  for (const Reply& element : reply.at(5).elements) {
-    const Record record = parse_record(element.at(2).string());
-    WaiterInfo waiter;
-    waiter.id = element.at(0).string();
-    waiter.position = static_cast<int64_t>(situation.waiters.size()) + 1;
-    waiter.priority = static_cast<int>(element.at(1).number());
-    waiter.weight = record.weight;
-    waiter.shared = record.shared;
-    waiter.who = record.who.who;
-    waiter.since_us = record.since_us;
-    situation.waiters.push_back(std::move(waiter));
-  }
-  return situation;
 }
 
 }  // namespace cachify::store::redis

@@ -26,7 +26,18 @@ struct Place {
 
 // What take says.
 struct TakeAnswer {
-  enum class Kind { ok, wait, full, queue_full, data_lost, shed, closed, no_cap, too_heavy };
+  enum class Kind {
+    ok,
+    wait,
+    full,
+    queue_full,
+    data_lost,
+    shed,
+    closed,
+    dismissed,
+    no_cap,
+    too_heavy
+  };
   Kind kind = Kind::full;
   int64_t cap = 0;
   std::string epoch;  // ok, wait
@@ -48,7 +59,24 @@ struct KeepAnswer {
   enum class Kind { kept, again, lost, ended };
   Kind kind = Kind::kept;
   std::string epoch;
+  std::string mark;
 };
+
+// One key at one instant, and when that changes without anybody's doing.
+struct Picture {
+  Situation situation;
+  std::optional<util::Duration> next_end;  // from now: a lease, or a waiter not heard of
+};
+
+// What somebody has decided about a holder in its absence, as it stands in the books; see
+// scripts/common.lua.
+struct Mark {
+  enum class Kind { none, end_command, given_back };
+  Kind kind = Kind::none;
+  std::optional<util::Duration> kill_after;  // end_command: where who decided says so
+};
+Mark parse_mark(const std::string& text);
+std::string text_of(const Mark& mark);
 
 // The books that the server keeps for one pool or lock: the scripts (see scripts/) as calls. Each
 // is one request of the client that is given and throws what that throws.
@@ -66,13 +94,27 @@ class Books {
   void send_keep(Client& client, const std::string& id, const std::string& epoch,
                  util::Duration lease, const std::string& record, const Limit& limit) const;
   static KeepAnswer keep_answer(const Reply& reply);
-  // The grants that followed from it and that nobody has confirmed yet.
-  std::vector<std::string> free(Client& client, const std::string& id, const Limit& limit) const;
-  std::vector<std::string> free_arguments(const std::string& id) const;
+  // The grants that followed from it and that nobody has confirmed yet. `why` is the counter of
+  // those who leave the queue so: "timed_out", "rejected" or "".
+  std::vector<std::string> free(Client& client, const std::string& id, const Limit& limit,
+                                const char* why = "") const;
+  std::vector<std::string> free_arguments(const std::string& id, const char* why = "") const;
   // Takes back those of the grants that went to the dead, and those that follow. How many.
   int64_t settle(Client& client, std::vector<std::string> pending, const Limit& limit) const;
   int64_t size(Client& client, const Limit& limit) const;
-  Situation look(Client& client, const Limit& limit) const;
+  // With a watcher's id: pushes to its list when something changes afterwards, for a minute.
+  Picture look(Client& client, const Limit& limit, const std::string& watcher = {}) const;
+
+  // Steering; see store.h. What follows from it is done, too.
+  void set(Client& client, const char* name, const std::string& value, const Limit& limit) const;
+  int64_t dismiss(Client& client, const Limit& limit) const;
+  // All holders where there is no id. Those who were marked.
+  std::vector<std::string> end(Client& client, const std::optional<std::string>& id,
+                               const Mark& mark, const Limit& limit) const;
+
+  // For a pipeline of them; the answer of each.
+  Command summary_command(bool in_full) const;
+  static KeySummary summary(const Reply& reply);
 
  private:
   Keys keys_;

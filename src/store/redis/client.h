@@ -39,6 +39,9 @@ class Client {
   void undo_with(const Script& script, const Keys& keys, const std::vector<std::string>& arguments);
   void forget_undo() noexcept { undo_.clear(); }
 
+  // The connection to the server, made when there is none. In a cluster to one of its nodes, until
+  // a request has found out which one has the key.
+  Connection& connect(const Limit& limit);
   // The connection, once something was sent; nullptr: none.
   Connection* connection() noexcept { return connection_.get(); }
   // Ends the connection, as after a Failure.
@@ -47,7 +50,6 @@ class Client {
   [[noreturn]] void fail(const Reply& error);
 
  private:
-  Connection& connect(const Limit& limit);
   void connect_single(const Endpoint& endpoint, const Limit& limit);
   void connect_by_sentinels(const Limit& limit);
   void connect_in_cluster(const Limit& limit);

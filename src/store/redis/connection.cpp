@@ -31,6 +31,43 @@ Connection::Connection(const Endpoint& endpoint, const Address& address, bool wi
   }
 }
 
+void Connection::send(const Command& command) {
+  if (listening_) {
+    // A subscriber may not say anything else.
+    append(unsent_, {"UNSUBSCRIBE"});
+    ++listen_answers_;
+    listening_ = false;
+  }
+  append(unsent_, command);
+  ++awaited_;
+}
+
+void Connection::listen(const std::string& name) {
+  append(unsent_, {"MULTI"});
+  append(unsent_, {"GET", name});
+  append(unsent_, {"SUBSCRIBE", name});
+  append(unsent_, {"EXEC"});
+  listen_answers_ += 4;
+  listening_ = true;
+}
+
+// Whether it belongs to listen().
+bool Connection::digest_listening(const Reply& reply) {
+  const bool array = reply.type == Reply::Type::array;
+  if (array && reply.elements.size() == 3 && reply.elements[0].text == "message") {
+    heard_ = reply.elements[2].text;
+    return true;
+  }
+  if (listen_answers_ == 0) return false;
+  --listen_answers_;
+  if (reply.is_error() && kind_of(reply.text) == Failure::Kind::denied) deaf_ = true;
+  // EXEC's.
+  if (array && reply.elements.size() == 2 && reply.elements[0].type == Reply::Type::string) {
+    heard_ = reply.elements[0].text;
+  }
+  return true;
+}
+
 void Connection::broken(const std::string& why) const {
   throw Failure(Failure::Kind::broken, endpoint_.text() + ": " + why);
 }
@@ -79,6 +116,7 @@ std::optional<Reply> Connection::next_reply() {
       if (reply->is_error()) throw_failure(*reply, endpoint_);
       continue;
     }
+    if (digest_listening(*reply)) continue;
     --awaited_;
     return reply;
   }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "store/redis/address.h"
 #include "store/redis/limit.h"
@@ -24,7 +25,7 @@ class Connection {
   const Endpoint& endpoint() const noexcept { return endpoint_; }
   int fd() const noexcept { return socket_.get(); }
 
-  void send(const Command& command) { append(unsent_, command), ++awaited_; }
+  void send(const Command& command);
   // Writes what was sent. Throws Failure and Interrupted.
   void flush(const Limit& limit);
   // The next answer; an error is an answer, too. Throws Failure when it does not come in time, or
@@ -35,8 +36,19 @@ class Connection {
   // How many answers have not been read.
   int awaited() const noexcept { return awaited_; }
 
+  // Reads the text `name` and subscribes to the channel `name`, in one step, so that nothing that
+  // is written to the one and published to the other can be missed. To be sent when nothing is
+  // awaited. What comes of it is noticed while answers are looked for and is none itself; the next
+  // command ends it.
+  void listen(const std::string& name);
+  // The text, or the last message since; empty: none. Told once.
+  std::string heard() { return std::exchange(heard_, {}); }
+  // The server has refused to let us listen: rights are missing.
+  bool deaf() const noexcept { return deaf_; }
+
  private:
   std::optional<Reply> next_reply();
+  bool digest_listening(const Reply& reply);
   bool read_some();
   [[noreturn]] void broken(const std::string& why) const;
 
@@ -47,6 +59,10 @@ class Connection {
   std::string unsent_;
   int logins_ = 0;   // answers to AUTH and SELECT that are still to come
   int awaited_ = 0;  // answers to commands
+  bool listening_ = false;
+  int listen_answers_ = 0;  // of listen(), or to its end, that are still to come: before others
+  std::string heard_;
+  bool deaf_ = false;
 };
 
 }  // namespace cachify::store::redis

@@ -1,6 +1,8 @@
 #include "store/redis/lease.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "errors.h"
 #include "store/redis/failure.h"
@@ -17,6 +19,9 @@ using std::chrono::seconds;
 constexpr util::Duration kFirstPause = milliseconds(100);
 constexpr util::Duration kLongestPause = seconds(1);
 constexpr util::Duration kReleaseTime = seconds(2);
+constexpr util::Duration kFirstMoment = milliseconds(200);
+// Who may not listen asks so often.
+constexpr util::Duration kDeafInterval = seconds(2);
 
 // A third of the lease, give or take a tenth of that, so that a thousand holders that started
 // together do not stay together.
@@ -45,7 +50,8 @@ RedisLease::RedisLease(const Address& address, const Books& books, std::unique_p
       record_(std::move(record)),
       admitted_at_(asked_at_ns),
       confirmed_at_(asked_at_ns),
-      pause_(kFirstPause) {
+      pause_(kFirstPause),
+      next_listen_(asked_at_ns + kFirstMoment.count()) {
   schedule_renewal();
 }
 
@@ -57,6 +63,7 @@ std::optional<int64_t> RedisLease::next_tick() const noexcept {
   if (over_) return std::nullopt;
   int64_t next = asked_at_ != 0 ? asked_at_ + kCommandTimeout.count() : next_renewal_;
   if (!lost_reported_) next = std::min(next, lost_at());
+  if (asked_at_ == 0 && client_->connection() != nullptr) next = std::min(next, next_listen_);
   return next;
 }
 
@@ -66,7 +73,9 @@ int RedisLease::tick_fd() const noexcept {
 }
 
 void RedisLease::schedule_renewal() noexcept {
-  next_renewal_ = confirmed_at_ + renewal_interval(address_.lease);
+  int64_t interval = renewal_interval(address_.lease);
+  if (deaf_) interval = std::min(interval, kDeafInterval.count());
+  next_renewal_ = confirmed_at_ + interval;
 }
 
 Lease::State RedisLease::tick() noexcept {
@@ -83,12 +92,18 @@ Lease::State RedisLease::tick() noexcept {
       client_->disconnect();
       throw Failure(Failure::Kind::broken, "no answer in time");
     }
-    if (!over_ && asked_at_ == 0 && now >= next_renewal_) renew();
+    if (!over_ && asked_at_ == 0 && now >= next_renewal_) {
+      renew();
+    } else if (!over_ && asked_at_ == 0 && now >= next_listen_ &&
+               client_->connection() != nullptr) {
+      listen();
+    }
   } catch (const Failure& failure) {
     failed(failure);
   } catch (const std::exception& error) {
     failed(Failure(Failure::Kind::broken, error.what()));
   }
+  if (news_) return *std::exchange(news_, std::nullopt);
   if (over_ && !lost_for_good_) return State::held;
   if (!lost_reported_ && (lost_for_good_ || util::boottime_ns() >= lost_at())) {
     lost_reported_ = true;
@@ -109,19 +124,50 @@ void RedisLease::renew() {
   read_answer();
 }
 
+// Once for each connection and renewal: the answer to it is waited for by nobody.
+void RedisLease::listen() {
+  next_listen_ = std::numeric_limits<int64_t>::max();
+  Connection& connection = *client_->connection();
+  connection.listen(books_.keys().mark(grant_.id));
+  connection.flush({util::monotonic_now() + kFirstPause, nullptr});
+  read_answer();
+}
+
 void RedisLease::read_answer() {
   if (asked_at_ == 0) {
     // Throws when the connection has ended.
     static_cast<void>(client_->connection()->try_receive());
-    return;
+  } else if (const auto reply = client_->try_answer()) {
+    digest(Books::keep_answer(*reply));
   }
-  if (const auto reply = client_->try_answer()) digest(Books::keep_answer(*reply));
+  Connection* const connection = client_->connection();
+  if (connection == nullptr) return;
+  obey(connection->heard());
+  if (connection->deaf() && !deaf_) {
+    deaf_ = true;
+    schedule_renewal();
+  }
+}
+
+// What somebody has decided about our slot.
+void RedisLease::obey(const std::string& text) {
+  const Mark mark = parse_mark(text);
+  if (mark.kind == Mark::Kind::given_back) {
+    over_ = true;
+    news_ = State::released;
+  } else if (mark.kind == Mark::Kind::end_command && !taken_) {
+    taken_ = true;
+    kill_after_ = mark.kill_after;
+    news_ = State::taken;
+  }
 }
 
 void RedisLease::digest(const KeepAnswer& answer) {
   const int64_t asked_at = asked_at_;
   asked_at_ = 0;
   pause_ = kFirstPause;
+  obey(answer.mark);
+  if (over_) return;
   switch (answer.kind) {
     case KeepAnswer::Kind::ended:
       over_ = true;
@@ -142,6 +188,7 @@ void RedisLease::digest(const KeepAnswer& answer) {
   confirmed_at_ = asked_at;
   lost_reported_ = false;
   schedule_renewal();
+  if (!deaf_) next_listen_ = std::max(asked_at, admitted_at_ + kFirstMoment.count());
 }
 
 void RedisLease::failed(const Failure& failure) noexcept {

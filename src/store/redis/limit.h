@@ -1,11 +1,14 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 
 #include "run/interrupts.h"
 #include "util/time.h"
 
 namespace cachify::store::redis {
+
+inline constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
 
 // How long something may take, and whether signals end it.
 struct Limit {

@@ -88,14 +88,14 @@ Record parse_record(std::string_view text) {
   record.since_us = next_number<int64_t>(text);
   record.hard_end_us = next_number<int64_t>(text);
   const std::string_view slots = next_word(text);
-  if (slots != "-") {
+  if (!slots.starts_with('-')) {
     const auto [end, error] =
         std::from_chars(slots.data(), slots.data() + slots.size(), record.slot);
     if (error != std::errc()) damaged();
   }
   record.weight = next_number<int64_t>(text);
   record.shared = next_number<int>(text) == 1;
-  next_word(text);  // max
+  record.max = next_number<int64_t>(text);
   next_word(text);  // expiry
   record.who = parse_who(text);
   return record;

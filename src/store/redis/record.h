@@ -26,6 +26,7 @@ struct Record {
   int64_t slot = 0;
   int64_t weight = 1;
   bool shared = false;
+  int64_t max = 0;
   WhoRecord who;
 };
 Record parse_record(std::string_view text);

@@ -1,35 +1,22 @@
 #include "store/redis/redis_store.h"
 
-#include <limits>
-
 #include "store/redis/admission.h"
 #include "store/redis/books.h"
-#include "store/redis/failure.h"
+#include "store/redis/examination.h"
+#include "store/redis/listing.h"
 #include "store/redis/retries.h"
 #include "store/redis/transport.h"
+#include "store/redis/watch.h"
 
 namespace cachify::store {
 
 namespace {
 
 using redis::Address;
+using redis::ask;
 using redis::Books;
 using redis::Client;
-
-// Asks, on a connection of its own, until there is an answer or no hope.
-template <class Question>
-auto ask(const Address& address, Question question) {
-  constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() / 2};
-  Client client(address);
-  redis::Retries retries(address, redis::Retries::Mode::first, {kNever, nullptr});
-  while (true) {
-    try {
-      return question(client, retries.limit());
-    } catch (const redis::Failure& failure) {
-      retries.after(failure);
-    }
-  }
-}
+using redis::Mark;
 
 class RedisStore : public Store {
  public:
@@ -55,13 +42,67 @@ class RedisStore : public Store {
   Situation situation(Kind kind, const std::string& key) override {
     const Books books(prefix_, kind, key);
     return ask(address_, [&](Client& client, const redis::Limit& limit) {
-      return books.look(client, limit);
+      return books.look(client, limit).situation;
     });
   }
+
+  std::vector<KeySummary> list(Kind kind) override {
+    return redis::list_keys(address_, prefix_, kind);
+  }
+
+  void resize(Kind kind, const std::string& key, std::optional<int64_t> max) override {
+    set(kind, key, "max", max ? std::to_string(*max) : "");
+  }
+
+  void set_closed(Kind kind, const std::string& key, bool closed) override {
+    set(kind, key, "closed", closed ? "1" : "");
+  }
+
+  int64_t dismiss(Kind kind, const std::string& key) override {
+    const Books books(prefix_, kind, key);
+    return ask(address_, [&](Client& client, const redis::Limit& limit) {
+      return books.dismiss(client, limit);
+    });
+  }
+
+  int64_t give_back(Kind kind, const std::string& key,
+                    const std::optional<std::string>& id) override {
+    return static_cast<int64_t>(end(kind, key, id, {Mark::Kind::given_back, {}}).size());
+  }
+
+  std::vector<std::string> terminate(Kind kind, const std::string& key,
+                                     const std::optional<std::string>& id,
+                                     std::optional<util::Duration> kill_after) override {
+    return end(kind, key, id, {Mark::Kind::end_command, kill_after});
+  }
+
+  bool wait_until(Kind kind, const std::string& key,
+                  const std::function<bool(const Situation&)>& enough,
+                  const std::optional<util::MonotonicTime>& deadline,
+                  run::Interrupts& interrupts) override {
+    return redis::Watch(address_, Books(prefix_, kind, key), enough, deadline, interrupts).run();
+  }
+
+  std::vector<Finding> examine() override { return redis::Examination(address_, prefix_).run(); }
 
   std::string shown_url() const override { return address_.shown; }
 
  private:
+  void set(Kind kind, const std::string& key, const char* name, const std::string& value) {
+    const Books books(prefix_, kind, key);
+    ask(address_,
+        [&](Client& client, const redis::Limit& limit) { books.set(client, name, value, limit); });
+  }
+
+  std::vector<std::string> end(Kind kind, const std::string& key,
+                               const std::optional<std::string>& id, const Mark& mark) {
+    if (id && id->empty()) return {};  // nobody's; in the books it would mean all
+    const Books books(prefix_, kind, key);
+    return ask(address_, [&](Client& client, const redis::Limit& limit) {
+      return books.end(client, id, mark, limit);
+    });
+  }
+
   const Address address_;
   const std::string prefix_;
 };

@@ -110,6 +110,16 @@ int64_t Reply::number() const {
   return integer;
 }
 
+std::vector<std::string> texts_in(const Reply& reply) {
+  std::vector<std::string> texts;
+  for (const Reply& element : reply.elements) texts.push_back(element.string());
+  return texts;
+}
+
+void not_understood(const std::string& text) {
+  throw Failure(Failure::Kind::senseless, "the answer '" + text + "' is not understood");
+}
+
 void append(std::string& to, const Command& command) {
   std::vector<const char*> words;
   std::vector<size_t> sizes;

@@ -29,6 +29,11 @@ struct Reply {
   int64_t number() const;
 };
 
+// The texts of an array. Throws a senseless Failure.
+std::vector<std::string> texts_in(const Reply& reply);
+// For an answer that has the wrong words.
+[[noreturn]] void not_understood(const std::string& text);
+
 // A command in the form in which it is sent.
 void append(std::string& to, const Command& command);
 

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <string>
-
 #include "store/redis/address.h"
+#include "store/redis/client.h"
 #include "store/redis/failure.h"
 #include "store/redis/limit.h"
 
@@ -33,5 +32,19 @@ class Retries {
 
 // The line for the user.
 [[noreturn]] void give_up(const Address& address, const Failure& failure);
+
+// Asks, on a connection of its own, until there is an answer or no hope.
+template <class Question>
+auto ask(const Address& address, Question question) {
+  Client client(address);
+  Retries retries(address, Retries::Mode::first, {kNever, nullptr});
+  while (true) {
+    try {
+      return question(client, retries.limit());
+    } catch (const Failure& failure) {
+      retries.after(failure);
+    }
+  }
+}
 
 }  // namespace cachify::store::redis

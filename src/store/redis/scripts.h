@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,12 +22,19 @@ extern const Script kFree;
 extern const Script kSettle;
 extern const Script kSize;
 extern const Script kLook;
+extern const Script kSet;
+extern const Script kDismiss;
+extern const Script kEnd;
+extern const Script kSummary;
+extern const Script kRights;
 
 // The names of all that belongs to one pool or lock. `{...}` in them is the key, so that a cluster
 // has all of it on one node; `{`, `}` and `%` inside prefix and key are written as %7B, %7D, %25.
 struct Keys {
   Keys(const std::string& prefix, Kind kind, const std::string& key);
   std::string wake_up(const std::string& id) const { return base + "g:" + id; }
+  std::string mark(const std::string& id) const { return base + "e:" + id; }
+  std::string watchers() const { return base + "w"; }
   const std::string& queue() const { return names[1]; }
   const std::string& alive() const { return names[2]; }
 
@@ -37,5 +45,11 @@ struct Keys {
 inline const char* kind_text(Kind kind) {
   return kind == Kind::lock ? "lock" : "pool";
 }
+
+// For SCAN: the names of everything that keeps books under this prefix (their hash m), and back to
+// the key; nullopt when it is not such a name.
+std::string pattern_of_books(const std::string& prefix, Kind kind);
+std::optional<std::string> key_of_books(const std::string& name, const std::string& prefix,
+                                        Kind kind);
 
 }  // namespace cachify::store::redis

@@ -1,11 +1,19 @@
 -- Stands before every script. All scripts of one key touch only keys of one cluster slot:
 --   h ZSET  holder -> end of its lease          q ZSET  waiter -> its place (lowest first)
 --   p ZSET  holder that has not confirmed yet   a ZSET  waiter -> until when it counts as alive
+--           -> when it began to wait            w ZSET  watcher -> until when it counts as alive
 --   i HASH  id -> record (below)                b bitmap of the slots in use
---   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer
---   g:<id> LIST  wakes the waiter; carries no truth, `h` does
+--   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer, watched (until
+--           when somebody may watch), and the counters: admitted, completed, rejected, timed_out,
+--           dismissed, expired, waited_us, longest_wait_us
+--   g:<id> LIST  wakes the waiter or watcher; carries no truth, `h` does
+--   e:<id> the mark: what somebody has decided about `id` in its absence, until it must have noticed
+--          T [us]  holder: end COMMAND, KILL so long after TERM     R  holder: the slot was given back
+--          D       waiter: dismissed                     N  waiter: left without any cap
+--          A holder also listens to the channel of that name.
 -- Times are microseconds of the server's clock. A record is one line of text:
 --   fence since hard-end slots weight shared max expiry who
+-- where `slots` of a waiter is `-`, or `-us` when it may end holders, KILL so long after TERM.
 -- Nothing is written before everything was checked.
 local H, Q, A, P, I, M, B = unpack(KEYS)
 local base = string.sub(H, 1, -2)
@@ -28,6 +36,7 @@ local LOCK = ARGV[1] == 'lock'
 local PICKUP = 5e6     -- how long a grant waits to be confirmed
 local ALIVE = 150e6    -- a waiter not heard of for so long is dead
 local SPARE = 60e6     -- every key outlives the longest lease by this
+local KEPT = 3600e6    -- and the books themselves by this, for the counters in them
 local PLACES = 2 ^ 46  -- places per priority
 
 local time = call('TIME')
@@ -36,7 +45,7 @@ local now = time[1] * 1e6 + time[2]
 local function int(x) return string.format('%.0f', x) end
 
 local meta = call('HMGET', M, 'epoch', 'fence', 'tick', 'span', 'max', 'closed', 'writer',
-                  'hold')
+                  'hold', 'watched')
 local epoch = meta[1]
 local fence = tonumber(meta[2] or 0)
 local tick = tonumber(meta[3] or 0)
@@ -45,6 +54,7 @@ local stored = meta[5] and tonumber(meta[5])
 local closed = meta[6] == '1'
 local writer = tonumber(meta[7] or 0)
 local hold = tonumber(meta[8] or 0)
+local watched = tonumber(meta[9] or 0) > now
 
 -- A pool's own settings stay; all else goes when nobody has used it for long enough.
 local function save_meta()
@@ -52,13 +62,60 @@ local function save_meta()
   call('HSET', M, 'epoch', epoch, 'fence', int(fence), 'tick', int(tick), 'span', int(span),
        'writer', int(writer), 'hold', int(hold))
   if not stored and not closed then
-    call('PEXPIRE', M, int((math.max(span, ALIVE) + SPARE) / 1000))
+    call('PEXPIRE', M, int((math.max(span, ALIVE) + KEPT) / 1000))
   end
+end
+
+-- Not before the books are begun: it would be left behind for ever.
+local function count(what, by)
+  if epoch then call('HINCRBY', M, what, int(by or 1)) end
 end
 
 local function touch(...)
   local ms = int((math.max(span, ALIVE) + SPARE) / 1000)
   for _, key in ipairs({...}) do call('PEXPIRE', key, ms) end
+end
+
+local function wake(id)
+  call('RPUSH', base .. 'g:' .. id, 1)
+  call('PEXPIRE', base .. 'g:' .. id, int(SPARE / 1000))
+end
+
+-- Something has changed that somebody may be waiting for. They look when this script is through.
+local function notify()
+  if not watched then return end
+  watched = false
+  for _, id in ipairs(call('ZRANGEBYSCORE', base .. 'w', int(now), '+inf')) do
+    if call('EXISTS', base .. 'g:' .. id) == 0 then wake(id) end
+  end
+end
+
+-- Leaves a mark, and tells a holder that listens. Who may not publish is found out by `doctor`: the
+-- holder then notices by itself.
+local function tell(id, mark)
+  call('SET', base .. 'e:' .. id, mark, 'PX', int((math.max(span, ALIVE) + SPARE) / 1000))
+  if mark == 'R' or string.sub(mark, 1, 1) == 'T' then redis.pcall('PUBLISH', base .. 'e:' .. id, mark) end
+end
+
+-- The answers for many names, in order, with few commands, as one takes some thousands at most.
+local function each(names, ask)
+  local answers = {}
+  for first = 1, #names, 1000 do
+    local last = math.min(first + 999, #names)
+    local some = ask(unpack(names, first, last))
+    for n = first, last do answers[n] = some[n - first + 1] end
+  end
+  return answers
+end
+
+local function texts_of(ids)
+  return each(ids, function(...) return call('HMGET', I, ...) end)
+end
+
+local function marks_of(ids)
+  local names = {}
+  for n, id in ipairs(ids) do names[n] = base .. 'e:' .. id end
+  return each(names, function(...) return call('MGET', ...) end)
 end
 
 local function parse(text)
@@ -104,6 +161,7 @@ local function allocate(weight)
   return table.concat(ranges, ',')
 end
 
+-- Whether it had not confirmed its grant yet.
 local function drop_holder(id)
   local text = call('HGET', I, id)
   call('ZREM', H, id)
@@ -111,29 +169,48 @@ local function drop_holder(id)
     each_slot(parse(text).slots, function(slot) call('SETBIT', B, slot, 0) end)
     call('HDEL', I, id)
   end
-  call('ZREM', P, id)
+  local pending = call('ZREM', P, id) == 1
   -- Also gets rid of slots whose record was lost.
   if call('ZCARD', H) == 0 then call('DEL', B) end
+  notify()
+  return pending
 end
 
+-- Whether it was there.
 local function drop_waiter(id)
-  call('ZREM', Q, id)
+  local queued = call('ZREM', Q, id) == 1
   call('ZREM', A, id)
   call('HDEL', I, id)
+  if queued then notify() end
+  return queued
+end
+
+-- Takes a waiter out of the queue, and tells it why.
+local function send_away(id, mark)
+  tell(id, mark)
+  wake(id)
+  drop_waiter(id)
+end
+
+-- How many.
+local function dismiss_all()
+  local ids = call('ZRANGE', Q, 0, -1)
+  for _, id in ipairs(ids) do send_away(id, 'D') end
+  if #ids > 0 then count('dismissed', #ids) end
+  return #ids
 end
 
 -- Drops who is past its end. Whoever calls this pumps afterwards.
 local function purge()
-  local count = 0
-  for _, id in ipairs(call('ZRANGEBYSCORE', H, '-inf', int(now), 'LIMIT', 0, 1000)) do
-    drop_holder(id)
-    count = count + 1
+  local expired = 0
+  local holders = call('ZRANGEBYSCORE', H, '-inf', int(now), 'LIMIT', 0, 1000)
+  for _, id in ipairs(holders) do
+    if not drop_holder(id) then expired = expired + 1 end
   end
-  for _, id in ipairs(call('ZRANGEBYSCORE', A, '-inf', int(now), 'LIMIT', 0, 1000)) do
-    drop_waiter(id)
-    count = count + 1
-  end
-  return count
+  if expired > 0 then count('expired', expired) end
+  local waiters = call('ZRANGEBYSCORE', A, '-inf', int(now), 'LIMIT', 0, 1000)
+  for _, id in ipairs(waiters) do drop_waiter(id) end
+  return #holders + #waiters
 end
 
 local function writer_holds()
@@ -167,11 +244,32 @@ local function admit(id, r, lease_end)
   if r.hard > 0 then lease_end = math.min(lease_end, r.hard) end
   call('HSET', I, id, text_of(r))
   call('ZADD', H, int(lease_end), id)
+  notify()
 end
 
-local function wake(id)
-  call('RPUSH', base .. 'g:' .. id, 1)
-  call('PEXPIRE', base .. 'g:' .. id, int(SPARE / 1000))
+-- For the head of the queue that does not fit and may end holders: those that came first, as few as
+-- it needs, counting those that are ending already. All holders of a lock have to go: where one
+-- stands in the way, all do.
+local function make_room(r, kill_after)
+  if now < hold then return end
+  local ids = call('ZRANGE', H, 0, -1)
+  local texts, marks = texts_of(ids), marks_of(ids)
+  local need = LOCK and math.huge or call('BITCOUNT', B) + r.weight - cap_of(r)
+  local staying = {}
+  for n, id in ipairs(ids) do
+    local holder = parse(texts[n])
+    if marks[n] then
+      need = need - holder.weight
+    else
+      staying[#staying + 1] = {id, holder}
+    end
+  end
+  table.sort(staying, function(one, other) return one[2].fence < other[2].fence end)
+  for _, holder in ipairs(staying) do
+    if need <= 0 then break end
+    tell(holder[1], 'T ' .. kill_after)
+    need = need - holder[2].weight
+  end
 end
 
 -- Gives what is free to the head of the queue, and only ever to the head.
@@ -183,12 +281,16 @@ local function pump()
     local text = call('HGET', I, id)
     if text then
       local r = parse(text)
-      if not fits(r) then break end
+      if not fits(r) then
+        local kill_after = string.match(r.slots, '^%-(%d+)$')
+        if kill_after then make_room(r, kill_after) end
+        break
+      end
       wake(id)  -- first: the only one that a cluster on the move can refuse
       call('ZREM', Q, id)
       call('ZREM', A, id)
+      call('ZADD', P, r.since, id)
       admit(id, r, now + PICKUP)
-      call('ZADD', P, int(now), id)
       granted = granted + 1
     else
       drop_waiter(id)

@@ -1,6 +1,7 @@
 -- keep: kind id epoch lease record
 -- Extends a lease. A holder that is not in the books any more is added again when the server has
--- lost data (its command does run), or when nobody took its place meanwhile.
+-- lost data (its command does run), or when nobody took its place meanwhile; but not when somebody
+-- gave the slot back for it. Says what mark there is.
 local _, id, known, lease, text = unpack(ARGV)
 lease = tonumber(lease)
 local me = parse(text)
@@ -9,7 +10,9 @@ local me = parse(text)
 -- script that has begun to write is not stopped.
 call('DEL', base .. 'g:' .. id)
 
-if me.hard > 0 and now >= me.hard then return {'ENDED', epoch or ''} end
+local mark = call('GET', base .. 'e:' .. id) or ''
+if mark == 'R' then return {'KEPT', epoch or '', mark} end
+if me.hard > 0 and now >= me.hard then return {'ENDED', epoch or '', mark} end
 local lease_end = now + lease
 if me.hard > 0 then lease_end = math.min(lease_end, me.hard) end
 
@@ -19,7 +22,8 @@ local function hold(answer)
   call('ZREM', P, id)
   save_meta()
   touch(H, I, B, Q, A)
-  return {answer, epoch}
+  if mark ~= '' then touch(base .. 'e:' .. id) end
+  return {answer, epoch, mark}
 end
 
 if call('ZSCORE', H, id) then return hold('KEPT') end
@@ -39,6 +43,7 @@ local function add_again()
     me.slots = allocate(me.weight)
   end
   call('HSET', I, id, text_of(me))
+  notify()
 end
 
 if epoch ~= known or fence < me.fence then
@@ -62,6 +67,6 @@ elseif me.shared then
 else
   room = fence == me.fence
 end
-if not room then return {'LOST', epoch} end
+if not room then return {'LOST', epoch, mark} end
 add_again()
 return hold('KEPT')

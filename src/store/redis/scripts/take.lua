@@ -1,17 +1,19 @@
 -- take: kind id known place wait follow lease priority weight shared max expiry shed-slots shed-percent
---       queue-max who
+--       queue-max replace kill-after who
 -- Admits the caller, or queues it (wait = 1), or says why not. Safe to repeat with the same id:
 -- who holds already is confirmed, who waits already goes on waiting. `place` is 0 on arrival, later
 -- what WAIT answered, so that a place survives the loss of all data, with the epoch it answered.
 -- follow = 1: a BLPOP of ours comes right behind; every answer but WAIT ends it.
+-- replace: `running`, `waiting`, `both` or empty.
 local _, id, known, place, wait, follow, lease, priority, weight, shared, max, expiry, shed_slots,
-  shed_percent, queue_max, who = unpack(ARGV)
+  shed_percent, queue_max, replace, kill_after, who = unpack(ARGV)
 place, lease, priority = tonumber(place), tonumber(lease), tonumber(priority)
 shed_slots, shed_percent = tonumber(shed_slots), tonumber(shed_percent)
 queue_max = tonumber(queue_max)
 
 local me = {
-  fence = 0, since = int(now), hard = 0, slots = '-', weight = tonumber(weight),
+  fence = 0, since = int(now), hard = 0, weight = tonumber(weight),
+  slots = (replace == 'running' or replace == 'both') and '-' .. kill_after or '-',
   shared = shared == '1', max = tonumber(max), expiry = tonumber(expiry), who = who,
 }
 
@@ -26,20 +28,34 @@ local function endless_holders()
   return list
 end
 
+local REJECTED = {CLOSED = true, SHED = true, FULL = true, QUEUE = true}
+
 local function refuse(kind)
+  -- No refusal fails because it cannot be counted.
+  if epoch and REJECTED[kind] then redis.pcall('HINCRBY', M, 'rejected', 1) end
   if follow == '1' then wake(id) end
   return {kind, {cap_of(me)}, pending(id), endless_holders()}
 end
 
-local function admitted()
+-- `at_once`: it did not wait, and this is the first answer about it.
+local function admitted(at_once)
   local r = record(id)
+  local came = not at_once and call('ZSCORE', P, id)
   local lease_end = now + lease
   if r.hard > 0 then lease_end = math.min(lease_end, r.hard) end
   span = math.max(span, lease)
   call('ZADD', H, int(lease_end), id)
-  call('ZREM', P, id)
   save_meta()
   touch(H, I, B)
+  if came then
+    call('ZREM', P, id)
+    local waited = math.max(tonumber(r.since) - tonumber(came), 0)
+    count('waited_us', waited)
+    if waited > tonumber(call('HGET', M, 'longest_wait_us') or 0) then
+      call('HSET', M, 'longest_wait_us', int(waited))
+    end
+  end
+  if at_once or came then count('admitted') end
   if follow == '1' then wake(id) end
   local first = string.match(r.slots, '^%d+')
   return {'OK', {r.fence, tonumber(first), cap_of(r), epoch, text_of(r)}, pending(id)}
@@ -81,6 +97,11 @@ if arriving then
   end
   tick = math.max(tick + 1, math.floor(now / 1000))
   place = tick - priority * PLACES
+  if replace == 'waiting' or replace == 'both' then dismiss_all() end
+else
+  if call('GET', base .. 'e:' .. id) == 'D' then return refuse('DISMISSED') end
+  -- It has been taken away, or was lost.
+  if cap_of(me) == 0 then return refuse('NOCAP') end
 end
 
 local function my_turn()
@@ -93,11 +114,14 @@ if not turn and pump() > 0 then turn = my_turn() end
 if turn then
   admit(id, me, now + lease)
   if purged > 0 then pump() end
-  return admitted()
+  return admitted(true)
 end
 -- While holders are still being heard of again, nobody can tell whether it is full.
 if wait ~= '1' then return refuse(now < hold and 'LOST' or 'FULL') end
 if arriving and queue_max >= 0 and call('ZCARD', Q) >= queue_max then return refuse('QUEUE') end
 call('ZADD', Q, int(place), id)
 call('HSET', I, id, text_of(me))
+notify()
+-- Who may end holders does so now, if it is the head.
+if me.slots ~= '-' then pump() end
 return waiting()

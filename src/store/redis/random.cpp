@@ -1,0 +1,26 @@
+#include "store/redis/random.h"
+
+#include <sys/random.h>
+
+#include <cerrno>
+
+#include "errors.h"
+
+namespace cachify::store::redis {
+
+uint64_t random_number() {
+  uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != static_cast<ssize_t>(sizeof number)) {
+    throw OsError("cannot get random bytes", errno);
+  }
+  return number;
+}
+
+std::string random_id() {
+  std::string id;
+  uint64_t number = random_number();
+  for (int i = 0; i < 16; ++i, number >>= 4U) id += "0123456789abcdef"[number & 15U];
+  return id;
+}
+
+}  // namespace cachify::store::redis

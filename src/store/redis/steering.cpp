@@ -1,0 +1,144 @@
+// Looking at the books and changing them for others: the other half of Books.
+#include <algorithm>
+#include <charconv>
+
+#include "store/redis/books.h"
+#include "store/redis/failure.h"
+#include "store/redis/record.h"
+
+namespace cachify::store::redis {
+
+namespace {
+
+using std::chrono::microseconds;
+
+void expect(const Reply& reply, const char* name) {
+  if (reply.at(0).string() != name) not_understood(reply.at(0).string());
+}
+
+HolderInfo holder_of(const Reply& element, int64_t now_us) {
+  const Record record = parse_record(element.at(2).string());
+  HolderInfo holder;
+  holder.id = element.at(0).string();
+  holder.slot = record.slot;
+  holder.weight = record.weight;
+  holder.shared = record.shared;
+  holder.fence = record.fence;
+  holder.max = record.max;
+  holder.ending = element.at(3).number() == 1;
+  holder.who = record.who.who;
+  holder.since_us = record.since_us;
+  if (record.hard_end_us != 0) holder.expires_in_ms = (record.hard_end_us - now_us) / 1000;
+  return holder;
+}
+
+WaiterInfo waiter_of(const Reply& element) {
+  const Record record = parse_record(element.at(2).string());
+  WaiterInfo waiter;
+  waiter.id = element.at(0).string();
+  waiter.priority = static_cast<int>(element.at(1).number());
+  waiter.weight = record.weight;
+  waiter.shared = record.shared;
+  waiter.max = record.max;
+  waiter.who = record.who.who;
+  waiter.since_us = record.since_us;
+  return waiter;
+}
+
+}  // namespace
+
+Mark parse_mark(const std::string& text) {
+  Mark mark;
+  if (text == "R") mark.kind = Mark::Kind::given_back;
+  if (!text.starts_with("T")) return mark;
+  mark.kind = Mark::Kind::end_command;
+  int64_t us = 0;
+  const char* const end = text.data() + text.size();
+  if (text.size() > 2 && std::from_chars(text.data() + 2, end, us).ptr == end) {
+    mark.kill_after = microseconds(std::min(us, util::Duration::max().count() / 1000));
+  }
+  return mark;
+}
+
+std::string text_of(const Mark& mark) {
+  if (mark.kind == Mark::Kind::given_back) return "R";
+  if (!mark.kill_after) return "T";
+  return "T " + std::to_string(mark.kill_after->count() / 1000);
+}
+
+Picture Books::look(Client& client, const Limit& limit, const std::string& watcher) const {
+  const Reply reply = client.request(kLook, keys_, {kind_text(kind_), watcher}, limit);
+  expect(reply, "LOOK");
+  Picture picture;
+  Situation& situation = picture.situation;
+  if (reply.at(1).number() >= 0) situation.stored_max = reply.at(1).number();
+  situation.closed = reply.at(2).number() == 1;
+  const int64_t now_us = reply.at(3).number();
+  for (const Reply& element : reply.at(4).elements) {
+    situation.holders.push_back(holder_of(element, now_us));
+    situation.size += situation.holders.back().weight;
+  }
+  std::sort(situation.holders.begin(), situation.holders.end(),
+            [](const HolderInfo& a, const HolderInfo& b) { return a.slot < b.slot; });
+  for (const Reply& element : reply.at(5).elements) {
+    situation.waiters.push_back(waiter_of(element));
+    situation.waiters.back().position = static_cast<int64_t>(situation.waiters.size());
+  }
+  if (reply.at(6).number() >= 0) picture.next_end = microseconds(reply.at(6).number());
+  const Reply& counters = reply.at(7);
+  situation.counters.admitted = counters.at(0).number();
+  situation.counters.completed = counters.at(1).number();
+  situation.counters.rejected = counters.at(2).number();
+  situation.counters.timed_out = counters.at(3).number();
+  situation.counters.dismissed = counters.at(4).number();
+  situation.counters.expired = counters.at(5).number();
+  situation.counters.waited_us = counters.at(6).number();
+  situation.counters.longest_wait_us = counters.at(7).number();
+  situation.created_us = reply.at(8).number();
+  return picture;
+}
+
+void Books::set(Client& client, const char* name, const std::string& value,
+                const Limit& limit) const {
+  const Reply reply = client.request(kSet, keys_, {kind_text(kind_), name, value}, limit);
+  expect(reply, "SET");
+  settle(client, texts_in(reply.at(1)), limit);
+}
+
+int64_t Books::dismiss(Client& client, const Limit& limit) const {
+  const Reply reply = client.request(kDismiss, keys_, {kind_text(kind_)}, limit);
+  expect(reply, "DISMISSED");
+  settle(client, texts_in(reply.at(2)), limit);
+  return reply.at(1).number();
+}
+
+std::vector<std::string> Books::end(Client& client, const std::optional<std::string>& id,
+                                    const Mark& mark, const Limit& limit) const {
+  const Reply reply =
+      client.request(kEnd, keys_, {kind_text(kind_), id.value_or(""), text_of(mark)}, limit);
+  expect(reply, "MARKED");
+  settle(client, texts_in(reply.at(2)), limit);
+  return texts_in(reply.at(1));
+}
+
+Command Books::summary_command(bool in_full) const {
+  Command command{in_full ? "EVAL" : "EVALSHA",
+                  in_full ? kSummary.text : std::string(kSummary.sha1),
+                  std::to_string(keys_.names.size())};
+  command.insert(command.end(), keys_.names.begin(), keys_.names.end());
+  command.emplace_back(kind_text(kind_));
+  return command;
+}
+
+KeySummary Books::summary(const Reply& reply) {
+  expect(reply, "SUMMARY");
+  KeySummary summary;
+  summary.size = reply.at(1).number();
+  summary.waiting = reply.at(2).number();
+  summary.max = reply.at(3).number();
+  summary.stored = reply.at(4).number() == 1;
+  summary.closed = reply.at(5).number() == 1;
+  return summary;
+}
+
+}  // namespace cachify::store::redis

@@ -1,0 +1,260 @@
+"""Steering over a Redis server, where it is that store's own: marks, listening, watching."""
+
+import os
+import signal
+import time
+
+from redis_server import Connection, documented_rights
+from support import main, process_state, wait_until
+from test_redis_failures import LOCK, POOL, RedisCase, ServerStore
+
+
+class LongLease(ServerStore):
+    """No renewal falls into a test: what is noticed soon was heard."""
+
+    lease = "60s"
+
+
+class Steering(RedisCase):
+    store_class = LongLease
+
+    def wait_until_listening(self, holders=1):
+        wait_until(lambda: len(self.server("PUBSUB", "CHANNELS")) == holders, "the holder listens")
+
+    def steer(self, *args, expected=0, **options):
+        noun, verb, *rest = args
+        done = self.cachify(noun, verb, "-k", "jobs", *rest, **options)
+        self.assertEqual(done.returncode, expected, done.stderr)
+        return done
+
+    def assert_taken(self, holder, within=1.0):
+        started = time.monotonic()
+        self.assertEqual(holder.process.wait(20), 76)
+        self.assertLess(time.monotonic() - started, within)
+
+
+class Ending(Steering):
+    def test_a_long_command_hears_at_once_that_it_has_to_end(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        started = time.monotonic()
+        self.steer("pool", "release", "--all", "--terminate")
+        self.assert_taken(holder)
+        self.assertLess(time.monotonic() - started, 1)
+        self.assertEqual(self.size(), 0)
+
+    def test_one_that_has_only_begun_hears_it_soon(self):
+        holder = self.hold(*POOL, "1")
+        started = time.monotonic()
+        self.steer("pool", "release", "--all", "--terminate")
+        self.assert_taken(holder)
+        self.assertLess(time.monotonic() - started, 1)
+
+    def test_after_a_restart_without_its_data_it_is_heard_again(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        self.server.restart()
+        self.wait_until_listening()
+        self.steer("pool", "release", "--all", "--terminate")
+        self.assert_taken(holder)
+
+    def test_after_its_connection_was_killed_it_is_heard_again(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        self.server("CLIENT", "KILL", "TYPE", "pubsub")
+        wait_until(lambda: not self.server("PUBSUB", "CHANNELS"), "the connection is gone")
+        self.wait_until_listening()
+        self.steer("pool", "release", "--all", "--terminate")
+        self.assert_taken(holder)
+
+    def test_who_could_not_hear_finds_the_mark_though_scripts_were_forgotten(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        holder.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process_state(holder.process.pid) == "T", "it has stopped")
+        waiting = self.start("pool", "release", "-k", "jobs", "--all", "--terminate")
+        wait_until(lambda: self.marks(), "the mark is there")
+        self.server("SCRIPT", "FLUSH")
+        self.server("CLIENT", "KILL", "TYPE", "pubsub")
+        holder.process.send_signal(signal.SIGCONT)
+        self.assert_taken(holder)
+        self.assertEqual(waiting.wait(10), 0)
+        self.assertEqual(self.marks(), [])
+
+    def marks(self):
+        return self.server("KEYS", "*:e:*")
+
+    def test_without_rights_to_channels_it_is_noticed_all_the_same(self):
+        rights = [right for right in documented_rights() if not right.startswith("&")]
+        self.server("ACL", "SETUSER", "ann", "on", ">pw", *rights)
+        url = f"redis+unix://ann:pw@{self.server.socket}?lease=60s"
+        holder = self.hold(*POOL, "1", env={"CACHIFY_STORE": url})
+        wait_until(lambda: self.server("ACL", "LOG"), "it has tried to listen")
+        self.steer("pool", "release", "--all", "--terminate")
+        self.assert_taken(holder, within=4)
+
+    def test_a_release_after_listening_needs_no_other_connection(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        keep = self.server.connect()
+        self.addCleanup(keep.close)
+
+        def count(field):
+            return int(keep("INFO", "stats").split(field + ":")[1].split()[0])
+
+        before = count("total_connections_received")
+        self.assertEqual(holder.finish(3), 3)
+        self.assertEqual(count("total_connections_received"), before)
+        self.assertEqual(self.size(), 0)
+
+
+class WhileEnding(Steering):
+    store_class = ServerStore
+
+    def test_the_slot_is_kept_until_a_slow_command_has_ended(self):
+        script = "trap 'sleep 4; exit 0' TERM; echo started; while :; do sleep 0.1; done"
+        holder = self.start(*POOL, "1", "--kill-after", "30s", "--", "sh", "-c", script)
+        self.assertEqual(holder.stdout.readline(), "started\n")
+        self.wait_until_listening()
+        waiting = self.start("pool", "release", "-k", "jobs", "--all", "--terminate")
+        end = time.monotonic() + 3  # more than the lease
+        while time.monotonic() < end:
+            self.assertEqual(self.size(), 1)
+            time.sleep(0.1)
+        self.assertEqual(holder.wait(10), 76)
+        self.assertEqual(waiting.wait(10), 0)
+
+    def test_a_slot_given_back_is_not_taken_again_by_a_holder_that_was_stopped(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        holder.process.send_signal(signal.SIGSTOP)
+        self.steer("pool", "release", "--all")
+        self.assertEqual(self.size(), 0)
+        self.server("CLIENT", "KILL", "TYPE", "pubsub")
+        holder.process.send_signal(signal.SIGCONT)
+        end = time.monotonic() + 2.5  # some renewals
+        while time.monotonic() < end:
+            self.assertEqual(self.size(), 0)
+            time.sleep(0.1)
+        self.assertEqual(holder.finish(4), 4)
+        stderr = holder.process.stderr.read()
+        self.assertNotIn("lost", stderr)
+
+
+class Waiting(Steering):
+    def test_newest_wins_also_when_the_holder_has_only_begun(self):
+        for _ in range(3):
+            old = self.hold(*LOCK)
+            new = self.hold(*LOCK, "--replace", "running")
+            self.assertEqual(old.process.wait(5), 76)
+            self.assertEqual(new.finish(0), 0)
+
+    def test_who_was_dismissed_while_the_server_was_away_learns_it(self):
+        holder = self.hold(*POOL, "1")
+        waiter = self.start(*POOL, "1", "--wait", "--", "echo", "started")
+        self.wait_for_queued(waiter)
+        waiter.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process_state(waiter.pid) == "T", "it has stopped")
+        self.steer("pool", "close", "--cancel-waiting")
+        self.server("CLIENT", "KILL", "TYPE", "normal")
+        waiter.send_signal(signal.SIGCONT)
+        self.assertEqual(waiter.wait(10), 75)
+        self.assertEqual(waiter.stdout.read(), "")
+        self.assertEqual(holder.finish(0), 0)
+
+    def test_wait_sleeps_without_asking_and_leaves_nothing_behind(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        watcher = self.start("pool", "wait", "-k", "jobs", "--until", "empty")
+        wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
+        wait_until(lambda: "blocked_clients:1" in self.server("INFO", "clients"), "it sleeps")
+        keep = self.server.connect()
+        self.addCleanup(keep.close)
+        before = self.scripts(keep)
+        time.sleep(1)
+        self.assertEqual(self.scripts(keep), before)
+        started = time.monotonic()
+        self.assertEqual(holder.finish(0), 0)
+        self.assertEqual(watcher.wait(5), 0, watcher.stderr.read())
+        self.assertLess(time.monotonic() - started, 0.5)
+        self.assertEqual(self.server("KEYS", "*:w") + self.server("KEYS", "*:g:*"), [])
+
+    @staticmethod
+    def scripts(connection):
+        return sum(int(line.split("calls=")[1].split(",")[0])
+                   for line in connection("INFO", "commandstats").splitlines() if "eval" in line)
+
+    def test_wait_sees_an_end_that_nobody_announces(self):
+        self.hold(*POOL, "1", "--slot-exp", "700ms")
+        started = time.monotonic()
+        self.steer("pool", "wait", "--until", "empty", "-t", "20")
+        self.assertLess(time.monotonic() - started, 2)
+
+    def test_wait_rides_out_a_restart(self):
+        holder = self.hold(*POOL, "1")
+        watcher = self.start("pool", "wait", "-k", "jobs", "--until", "empty")
+        wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
+        self.server.restart()
+        self.wait_until_listening()
+        wait_until(lambda: self.server("KEYS", "*:w"), "it watches again")
+        self.assertEqual(watcher.poll(), None)
+        self.assertEqual(holder.finish(0), 0)
+        self.assertEqual(watcher.wait(10), 0, watcher.stderr.read())
+
+    def test_a_signal_ends_the_wait(self):
+        self.hold(*POOL, "1")
+        watcher = self.start("pool", "wait", "-k", "jobs", "--until", "empty")
+        wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
+        watcher.send_signal(signal.SIGTERM)
+        self.assertEqual(watcher.wait(5), -signal.SIGTERM)
+
+
+class Rights(Steering):
+    def test_the_user_of_the_readme_can_steer(self):
+        self.server("ACL", "SETUSER", "ann", "on", ">pw", *documented_rights())
+        self.env["CACHIFY_STORE"] = f"redis+unix://ann:pw@{self.server.socket}?lease=60s"
+        holder = self.hold(*POOL, "1")
+        waiter = self.start(*POOL, "1", "--wait", "--", "true")
+        self.wait_for_queued(waiter)
+        watcher = self.start("pool", "wait", "-k", "jobs", "--until", "idle")
+        wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
+        self.wait_until_listening()
+        self.steer("pool", "resize", "--max", "2")
+        self.assertEqual(waiter.wait(5), 0)
+        self.steer("pool", "resize", "--unset")
+        self.steer("pool", "close", "--cancel-waiting")
+        self.steer("pool", "release", "--all", "--terminate")
+        self.assert_taken(holder)
+        self.assertEqual(watcher.wait(5), 0, watcher.stderr.read())
+        self.steer("pool", "open")
+        old = self.hold(*LOCK)
+        new = self.hold(*LOCK, "--replace", "both")
+        self.assertEqual(old.process.wait(5), 76)
+        self.steer("lock", "release")
+        self.assertEqual(new.finish(0), 0)
+        for noun in ("pool", "lock"):
+            done = self.cachify(noun, "list")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.server("ACL", "LOG"), [])
+
+
+class Lists(Steering):
+    def test_a_prefix_and_keys_with_characters_that_mean_something_to_the_server(self):
+        keys = ("a*b", "[x]", "{}", "%7B", "a b", "\\", "ü")
+        for prefix in ("p*[a-c]?\\{%}:", "pXa!", ""):
+            for key in keys:
+                self.hold("pool", "run", "-k", "{k}", "-a", f"k={key}", "-n", "3", "--prefix", prefix)
+        for prefix in ("p*[a-c]?\\{%}:", "pXa!", ""):
+            done = self.cachify("pool", "list", "--json", "--prefix", prefix)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for key in keys:
+                self.assertEqual(done.stdout.count(self.quoted(key)), 1, (prefix, key, done.stdout))
+
+    @staticmethod
+    def quoted(key):
+        import json
+        return '"key":' + json.dumps(key, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    main()
