@@ -226,10 +226,8 @@ Catalogue::Agreement Catalogue::agree(const std::optional<Definition>& wanted, c
     if (difference(*wanted, current).empty()) return Agreement::agreed;
   }
   if (!idle(facts)) return Agreement::differs;
-  if (!definition.fixed() && occupied() > 0 &&
-      (wanted->create != definition.create || wanted->destroy != definition.destroy)) {
+  if (!definition.fixed() && !items.empty() && wanted->create != definition.create)
     return Agreement::made_otherwise;
-  }
   define(*wanted, facts);
   return Agreement::agreed;
 }
@@ -391,7 +389,8 @@ int64_t Catalogue::stop(const Facts& facts, std::vector<Item>& to_destroy) {
     Item& item = *find(number);
     item.going = true;
     if (item.overdue) {
-      // Where its file is, somebody may still adopt it.
+      // Whether it was ever made can be told on its host only, and nobody there has asked.
+      drop(number);
     } else if (item.phase == Phase::creating || !item.holder.empty() || is_busy(item)) {
       ++later;
     } else if (dispose(number)) {

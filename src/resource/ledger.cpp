@@ -39,10 +39,10 @@ void Ledger::update(const Change& change) {
         if (!result.text.empty()) {
           result.max = catalogue.cap();
           result.closed = catalogue.closed();
-        } else if (view.text.empty()) {
-          return std::nullopt;
         }
-        return result;
+        const bool same =
+            result.text == view.text && result.max == view.max && result.closed == view.closed;
+        return same ? std::nullopt : std::optional(result);
       },
       interrupts_);
   workshop_.commit();

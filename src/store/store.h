@@ -136,7 +136,9 @@ struct LiveHolder {
 
 // The text that a store keeps beside the books of a resource, and what belongs to the same instant.
 struct CatalogueView {
-  std::string text;  // empty: there is none
+  std::string text;            // empty: there is none
+  std::optional<int64_t> max;  // the stored cap
+  bool closed = false;
   std::vector<LiveHolder> live;
   int64_t waiting = 0;
   int64_t now_us = 0;  // wall clock of the store

@@ -126,6 +126,8 @@ CatalogueView Steering::view_of(const CatalogueFile& file) {
   CatalogueView view;
   view.text = file.read();
   view.now_us = util::realtime_us();
+  if (table.header.stored_max != 0) view.max = table.header.stored_max;
+  view.closed = table.header.closed != 0;
   for (const uint32_t index : table.holders()) {
     view.live.push_back({id_of(table.entries[index].ticket), table.entries[index].fence});
   }
