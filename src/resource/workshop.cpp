@@ -51,9 +51,11 @@ std::string content_of(int fd) {
 
 }  // namespace
 
-// The inner shell is the user's text and nothing else; the outer one outlives it, whatever it does.
+// The inner shell is the user's text and nothing else; the outer one outlives it, whatever it does,
+// and has nothing to say about it.
 const char* const kCreateWrapper =
-    "sh -c \"$1\"; code=$?; printf '\\000%s\\n' \"$code\"; exit \"$code\"";
+    "exec 9>&2 2>/dev/null; sh -c \"$1\" 2>&9 9>&-; code=$?; "
+    "printf '\\000%s\\n' \"$code\"; exit \"$code\"";
 
 Made made_of(const std::string& printed) {
   Made made;
