@@ -5,16 +5,26 @@
 # former with the help texts.
 
 _cachify_global_options='--store --prefix --profile --config -q --quiet -v --verbose --version -h --help'
-_cachify_run_options='-k --key -a --arg --weight -w --wait -t --timeout --priority --queue-max
-  -E --conflict-exit-code --on-full --on-lost --kill-after -g --group --no-inherit'
+_cachify_claim_options='-k --key -a --arg --weight -w --wait -t --timeout --priority --queue-max
+  --replace -E --conflict-exit-code --kill-after'
+_cachify_run_options="$_cachify_claim_options --on-full --on-lost -g --group --no-inherit"
 
 # The options of "NOUN VERB".
 _cachify_options() {
   case $1 in
     'pool run') echo "$_cachify_run_options -n --max --slot-exp --shed-at" ;;
     'lock run') echo "$_cachify_run_options -s --shared --exp" ;;
+    'pool acquire') echo "$_cachify_claim_options -n --max --slot-exp --shed-at --owner-pid" ;;
+    'lock acquire') echo "$_cachify_claim_options -s --shared --exp --owner-pid" ;;
+    'pool release') echo '-k --key -a --arg --id --all --terminate' ;;
+    'lock release') echo '-k --key -a --arg --id --terminate' ;;
+    'pool resize') echo '-k --key -a --arg -n --max --unset' ;;
+    'pool close') echo '-k --key -a --arg --cancel-waiting --terminate' ;;
+    'pool wait') echo '-k --key -a --arg --until -t --timeout' ;;
     'pool size') echo '-k --key -a --arg --json --below' ;;
-    'lock is-locked') echo '-k --key -a --arg' ;;
+    'pool status' | 'lock status') echo '-k --key -a --arg --json --watch' ;;
+    'pool list' | 'lock list' | doctor) echo '--json' ;;
+    'lock is-locked' | 'pool open') echo '-k --key -a --arg' ;;
   esac
   echo "$_cachify_global_options"
 }
@@ -24,6 +34,12 @@ _cachify_values() {
   local words=''
   case $1 in
     --on-lost) words='warn term kill' ;;
+    --replace) words='running waiting both' ;;
+    --until) words='free empty idle' ;;
+    --owner-pid)
+      mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$2")
+      return
+      ;;
     --slot-exp | --exp | -t | --timeout) words='none' ;;
     --store) words='file:' ;;
     --config)
@@ -32,7 +48,7 @@ _cachify_values() {
       return
       ;;
     -k | --key | -a | --arg | -n | --max | --weight | --priority | --queue-max | --shed-at | \
-      --below | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
+      --below | --id | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
     *) return 1 ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$2")
@@ -88,9 +104,9 @@ _cachify() {
   fi
   [[ ${nouns[0]} == help ]] && nouns=("${nouns[@]:1}")
   case ${nouns[*]} in
-    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock help' -- "$current") ;;
-    pool) mapfile -t COMPREPLY < <(compgen -W 'run size' -- "$current") ;;
-    lock) mapfile -t COMPREPLY < <(compgen -W 'run is-locked' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock doctor help' -- "$current") ;;
+    pool) mapfile -t COMPREPLY < <(compgen -W 'run size status list acquire release resize close open wait' -- "$current") ;;
+    lock) mapfile -t COMPREPLY < <(compgen -W 'run is-locked status list acquire release' -- "$current") ;;
   esac
 }
 

@@ -55,12 +55,23 @@ complete -c cachify -n __cachify_in_command -a '(__cachify_command)'
 
 complete -c cachify -n '__cachify_at' -a pool -d 'Counted slots'
 complete -c cachify -n '__cachify_at' -a lock -d 'One at a time'
+complete -c cachify -n '__cachify_at' -a doctor -d 'Check the store'
 complete -c cachify -n '__cachify_at' -a help -d 'About a command'
 complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a run -d 'Run a command in a slot'
 complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a size -d 'Slots in use'
 complete -c cachify -n '__cachify_at lock; or __cachify_at help lock' -a run -d 'Run a command under a lock'
 complete -c cachify -n '__cachify_at lock; or __cachify_at help lock' -a is-locked -d 'Is it held?'
-complete -c cachify -n '__cachify_at help' -a 'pool lock'
+for noun in pool lock
+    complete -c cachify -n "__cachify_at $noun; or __cachify_at help $noun" -a status -d 'Who holds, who waits'
+    complete -c cachify -n "__cachify_at $noun; or __cachify_at help $noun" -a list -d 'Those in use'
+    complete -c cachify -n "__cachify_at $noun; or __cachify_at help $noun" -a acquire -d 'Take one without a command'
+    complete -c cachify -n "__cachify_at $noun; or __cachify_at help $noun" -a release -d 'Give one back'
+end
+complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a resize -d 'Store a number of slots'
+complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a close -d 'Refuse newcomers'
+complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a open -d 'Let newcomers in again'
+complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a wait -d 'Wait for a state'
+complete -c cachify -n '__cachify_at help' -a 'pool lock doctor'
 
 complete -c cachify -n 'not __cachify_in_command' -l store -x -a file: -d 'Where slots are kept'
 complete -c cachify -n 'not __cachify_in_command' -l prefix -x -d 'Stands before every key'
@@ -71,29 +82,57 @@ complete -c cachify -n 'not __cachify_in_command' -s v -l verbose -d 'Explain wa
 complete -c cachify -n 'not __cachify_in_command' -l version -d 'Print the version'
 complete -c cachify -n 'not __cachify_in_command' -s h -l help -d 'Print help'
 
-for verb in 'pool run' 'pool size' 'lock run' 'lock is-locked'
+for verb in 'pool run' 'pool acquire' 'pool release' 'pool resize' 'pool close' 'pool open' 'pool wait' 'pool size' 'pool status' 'lock run' 'lock acquire' 'lock release' 'lock is-locked' 'lock status'
     complete -c cachify -n "__cachify_in $verb" -s k -l key -x -d 'The name that all callers share'
     complete -c cachify -n "__cachify_in $verb" -s a -l arg -x -d 'NAME=VALUE, fills {NAME} in KEY'
 end
 
-complete -c cachify -n '__cachify_in pool run' -s n -l max -x -d 'How many slots there are'
-complete -c cachify -n '__cachify_in pool run' -l slot-exp -x -a none -d 'Slot stops counting after that long'
-complete -c cachify -n '__cachify_in pool run' -l shed-at -x -d 'Refuse from that occupancy on'
-complete -c cachify -n '__cachify_in lock run' -s s -l shared -d 'Readers may hold it together'
-complete -c cachify -n '__cachify_in lock run' -l exp -x -a none -d 'Lock stops counting after that long'
-complete -c cachify -n '__cachify_in pool size' -l json -d 'Print an object'
+for verb in 'pool run' 'pool acquire'
+    complete -c cachify -n "__cachify_in $verb" -s n -l max -x -d 'How many slots there are'
+    complete -c cachify -n "__cachify_in $verb" -l slot-exp -x -a none -d 'Slot stops counting after that long'
+    complete -c cachify -n "__cachify_in $verb" -l shed-at -x -d 'Refuse from that occupancy on'
+end
+for verb in 'lock run' 'lock acquire'
+    complete -c cachify -n "__cachify_in $verb" -s s -l shared -d 'Readers may hold it together'
+    complete -c cachify -n "__cachify_in $verb" -l exp -x -a none -d 'Lock stops counting after that long'
+end
+for verb in 'pool acquire' 'lock acquire'
+    complete -c cachify -n "__cachify_in $verb" -l owner-pid -x -a '(__fish_complete_pids)' -d 'Ends with this process'
+end
+for verb in 'pool release' 'lock release'
+    complete -c cachify -n "__cachify_in $verb" -l id -x -d 'The slot'
+end
+for verb in 'pool release' 'lock release' 'pool close'
+    complete -c cachify -n "__cachify_in $verb" -l terminate -d 'End the command'
+end
+complete -c cachify -n '__cachify_in pool release' -l all -d 'All slots of the pool'
+complete -c cachify -n '__cachify_in pool close' -l cancel-waiting -d 'Dismiss who waits'
+complete -c cachify -n '__cachify_in pool resize' -s n -l max -x -d 'The number of slots'
+complete -c cachify -n '__cachify_in pool resize' -l unset -d 'Each own --max counts again'
+complete -c cachify -n '__cachify_in pool wait' -l until -x -a 'free empty idle' -d 'The state to wait for'
+complete -c cachify -n '__cachify_in pool wait' -s t -l timeout -x -a none -d 'Wait at most so long'
 complete -c cachify -n '__cachify_in pool size' -l below -x -d 'Exit 0 when fewer are in use'
 
-for verb in 'pool run' 'lock run'
-    complete -c cachify -n "__cachify_in $verb" -l weight -x -d 'Slots that COMMAND takes'
+for verb in 'pool size' 'pool status' 'pool list' 'lock status' 'lock list' 'doctor'
+    complete -c cachify -n "__cachify_in $verb" -l json -d 'Print JSON'
+end
+for verb in 'pool status' 'lock status'
+    complete -c cachify -n "__cachify_in $verb" -l watch -d 'Go on showing what changes'
+end
+
+for verb in 'pool run' 'lock run' 'pool acquire' 'lock acquire'
+    complete -c cachify -n "__cachify_in $verb" -l weight -x -d 'Slots to take'
     complete -c cachify -n "__cachify_in $verb" -s w -l wait -d 'Wait, first come first served'
     complete -c cachify -n "__cachify_in $verb" -s t -l timeout -x -a none -d 'Wait at most so long'
     complete -c cachify -n "__cachify_in $verb" -l priority -x -d 'A higher one is served first'
     complete -c cachify -n "__cachify_in $verb" -l queue-max -x -d 'Do not wait where N do'
+    complete -c cachify -n "__cachify_in $verb" -l replace -x -a 'running waiting both' -d 'Newest wins'
     complete -c cachify -n "__cachify_in $verb" -s E -l conflict-exit-code -x -d 'Code instead of 75 and 124'
+    complete -c cachify -n "__cachify_in $verb" -l kill-after -x -d 'KILL so long after a TERM'
+end
+for verb in 'pool run' 'lock run'
     complete -c cachify -n "__cachify_in $verb" -l on-full -x -d 'Run this instead of any 75 or 124'
     complete -c cachify -n "__cachify_in $verb" -l on-lost -x -a 'warn term kill' -d 'When a lease is lost'
-    complete -c cachify -n "__cachify_in $verb" -l kill-after -x -d 'KILL so long after a TERM'
     complete -c cachify -n "__cachify_in $verb" -s g -l group -d 'Own process group'
     complete -c cachify -n "__cachify_in $verb" -l no-inherit -d 'Slot is not kept by COMMAND'
 end

@@ -36,14 +36,22 @@ class Command {
 };
 
 std::unique_ptr<Command> make_doctor();
+std::unique_ptr<Command> make_lock_acquire();
 std::unique_ptr<Command> make_lock_is_locked();
 std::unique_ptr<Command> make_lock_list();
+std::unique_ptr<Command> make_lock_release();
 std::unique_ptr<Command> make_lock_run();
 std::unique_ptr<Command> make_lock_status();
+std::unique_ptr<Command> make_pool_acquire();
+std::unique_ptr<Command> make_pool_close();
 std::unique_ptr<Command> make_pool_list();
+std::unique_ptr<Command> make_pool_open();
+std::unique_ptr<Command> make_pool_release();
+std::unique_ptr<Command> make_pool_resize();
 std::unique_ptr<Command> make_pool_run();
 std::unique_ptr<Command> make_pool_size();
 std::unique_ptr<Command> make_pool_status();
+std::unique_ptr<Command> make_pool_wait();
 std::unique_ptr<Command> make_resource_add();
 std::unique_ptr<Command> make_resource_remove();
 std::unique_ptr<Command> make_resource_run();

@@ -11,10 +11,13 @@ namespace cachify::cli {
 // --key and --arg, which every verb that looks at a key has.
 class KeyOptions {
  public:
-  // `with_command`: the verb takes a COMMAND, which can fill fields.
-  void add_to(OptionTable& table, bool with_command);
+  // `with_command`: the verb takes a COMMAND, which can fill fields. `several`: and any number of
+  // keys.
+  void add_to(OptionTable& table, bool with_command, bool several = false);
   // The one key that is meant. `command` fills the numbered fields. Throws UsageError.
   std::string resolve(const std::vector<std::string>& command) const;
+  // All that were given, the same one only once. Throws UsageError.
+  std::vector<std::string> resolve_all(const std::vector<std::string>& command) const;
 
  private:
   std::vector<std::string> formats_;

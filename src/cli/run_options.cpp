@@ -18,19 +18,29 @@ constexpr size_t kShownCommand = 180;
 
 }  // namespace
 
+void TimeoutOption::add_to(OptionTable& table, std::string_view help) {
+  table.add({'t', "timeout", "DURATION", help, [this](const std::string& value) -> std::string {
+               none_ = value == "none";
+               timeout_ = util::parse_duration(value);
+               if (given()) return {};
+               return std::string(util::kDurationForms) + ", or none";
+             }});
+}
+
+TimeoutOption::Patience TimeoutOption::patience(const Settings& settings, bool asked) const {
+  const std::optional<util::Duration>& timeout = given() ? timeout_ : settings.timeout;
+  if (!timeout) return {asked || none_ || settings.timeout_none, std::nullopt};
+  if (*timeout != util::Duration::zero()) return {true, timeout};
+  return {asked && !given(), std::nullopt};
+}
+
 void WaitOptions::add_to(OptionTable& table) {
   table.start_group("Waiting");
   table.add({'w', "wait", "", "Wait, first come first served, instead of failing at once",
              into_switch(wait_)});
-  table.add({'t', "timeout", "DURATION",
-             "Wait at most so long, then exit 124; implies --wait. 0: do not wait; none: as long "
-             "as it takes",
-             [this](const std::string& value) -> std::string {
-               timeout_none_ = value == "none";
-               timeout_ = util::parse_duration(value);
-               if (timeout_ || timeout_none_) return {};
-               return std::string(util::kDurationForms) + ", or none";
-             }});
+  timeout_.add_to(table,
+                  "Wait at most so long, then exit 124; implies --wait. 0: do not wait; none: as "
+                  "long as it takes");
   table.add({0, "priority", "P",
              "-100 to 100, default 0: a higher one is served first, equal ones in order of arrival",
              into_integer(priority_, -100, 100)});
@@ -38,26 +48,39 @@ void WaitOptions::add_to(OptionTable& table) {
              into_integer(queue_max_, 0, kLargestNumber)});
 }
 
-void WaitOptions::fill(run::Request& request, const Settings& settings) const {
+void WaitOptions::fill(run::Request& request, const Settings& settings, bool asked) const {
   request.claim.priority = static_cast<int>(priority_.value_or(0));
   request.claim.queue_max = queue_max_;
-  const bool given = timeout_ || timeout_none_;
-  const std::optional<util::Duration>& timeout = given ? timeout_ : settings.timeout;
-  if (!timeout) {
-    request.wait = wait_ || timeout_none_ || settings.timeout_none;
-  } else if (*timeout != util::Duration::zero()) {
-    request.wait = true;
-    request.timeout = timeout;
-  } else {
-    // A 0 from the environment or the file does not outrank a --wait of this call.
-    request.wait = wait_ && !given;
-  }
+  const TimeoutOption::Patience patience = timeout_.patience(settings, wait_ || asked);
+  request.wait = patience.wait;
+  request.timeout = patience.timeout;
 }
 
-void RefusalOptions::add_to(OptionTable& table) {
+void ReplaceOption::add_to(OptionTable& table) {
+  table.add({0, "replace", "running|waiting|both",
+             "Newest wins: end the command that runs (TERM, then KILL after --kill-after; its "
+             "cachify exits 76), or dismiss who waits already; implies --wait",
+             [this](const std::string& value) -> std::string {
+               const bool both = value == "both";
+               if (!both && value != "running" && value != "waiting") {
+                 return "running, waiting or both";
+               }
+               replace_ = {both || value == "running", both || value == "waiting", {}};
+               return {};
+             }});
+}
+
+void ReplaceOption::fill(run::Request& request) const {
+  if (!replace_ || !request.wait) return;
+  request.claim.replace = replace_;
+  request.claim.replace->kill_after = request.kill_after;
+}
+
+void RefusalOptions::add_to(OptionTable& table, bool with_command) {
   table.start_group("Refusal");
   table.add({'E', "conflict-exit-code", "N", "Exit with N, 0 to 255, instead of 75 and 124",
              into_integer(conflict_exit_code_, 0, 255)});
+  if (!with_command) return;
   table.add({0, "on-full", "CMD",
              "Instead of any 75 or 124, run the shell text CMD with COMMAND and its arguments as "
              "its own, and exit with its code",
@@ -75,6 +98,14 @@ void RefusalOptions::fill(run::Request& request, const Settings& settings) const
   request.on_full = on_full_;
 }
 
+void KillAfterOption::add_to(OptionTable& table, std::string_view help) {
+  table.add({0, "kill-after", "DURATION", help, into_duration(kill_after_)});
+}
+
+util::Duration KillAfterOption::value(const Settings& settings) const {
+  return kill_after_.value_or(settings.kill_after.value_or(kDefaultKillAfter));
+}
+
 void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help) {
   table.start_group("Command");
   table.add({0, "on-lost", "warn|term|kill", on_lost_help,
@@ -82,8 +113,7 @@ void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help) {
                on_lost_ = parse_on_lost(value);
                return on_lost_ ? "" : "warn, term or kill";
              }});
-  table.add({0, "kill-after", "DURATION", "KILL so long after a TERM of ours; default 10s",
-             into_duration(kill_after_)});
+  kill_after_.add_to(table, "KILL so long after a TERM of ours; default 10s");
   table.add({'g', "group", "", "Give COMMAND a process group of its own, and signals to all of it",
              into_switch(group_)});
   table.add({0, "no-inherit", "",
@@ -94,7 +124,7 @@ void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help) {
 void CommandOptions::fill(run::Request& request, const Settings& settings,
                           run::OnLost default_on_lost) const {
   request.on_lost = on_lost_.value_or(settings.on_lost.value_or(default_on_lost));
-  request.kill_after = kill_after_.value_or(settings.kill_after.value_or(kDefaultKillAfter));
+  request.kill_after = kill_after_.value(settings);
   request.own_group = group_;
   request.claim.inherit = !no_inherit_;
 }
@@ -131,17 +161,23 @@ std::optional<store::ShedAt> parse_occupancy(std::string_view text) noexcept {
   return result;
 }
 
+std::string shown_command(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) {
+    if (text.size() > kShownCommand) break;
+    if (&word != &words.front()) text += ' ';
+    text += word;
+  }
+  text.resize(util::cut(text, kShownCommand).size());
+  return text;
+}
+
 store::Who who_am_i(const std::vector<std::string>& command) {
   store::Who who;
   who.pid = ::getpid();
   who.uid = ::geteuid();
   who.host = util::host_name();
-  for (const std::string& word : command) {
-    if (who.command.size() > kShownCommand) break;
-    if (&word != &command.front()) who.command += ' ';
-    who.command += word;
-  }
-  who.command.resize(util::cut(who.command, kShownCommand).size());
+  who.command = shown_command(command);
   return who;
 }
 

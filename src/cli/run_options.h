@@ -17,29 +17,70 @@ namespace cachify::cli {
 
 inline constexpr int64_t kLargestNumber = INT32_MAX;
 
+// --timeout.
+class TimeoutOption {
+ public:
+  void add_to(OptionTable& table, std::string_view help);
+  bool given() const noexcept { return timeout_ || none_; }
+  // How long this call may wait, its own word before the place's. `asked`: it was told to wait by
+  // another option, or waiting is all it does; then a 0 of the place does not count.
+  struct Patience {
+    bool wait = false;
+    std::optional<util::Duration> timeout;  // with wait; none: as long as it takes
+  };
+  Patience patience(const Settings& settings, bool asked) const;
+
+ private:
+  std::optional<util::Duration> timeout_;
+  bool none_ = false;
+};
+
 // --wait and what else concerns the queue.
 class WaitOptions {
  public:
   void add_to(OptionTable& table);
-  void fill(run::Request& request, const Settings& settings) const;
+  // `asked`: as for TimeoutOption, besides --wait.
+  void fill(run::Request& request, const Settings& settings, bool asked = false) const;
 
  private:
   bool wait_ = false;
-  std::optional<util::Duration> timeout_;
-  bool timeout_none_ = false;
+  TimeoutOption timeout_;
   std::optional<int64_t> priority_;
   std::optional<int64_t> queue_max_;
+};
+
+// --replace. Implies waiting.
+class ReplaceOption {
+ public:
+  void add_to(OptionTable& table);
+  bool given() const noexcept { return replace_.has_value(); }
+  // After the request knows whether it waits (who does not replaces nobody), and its kill_after.
+  void fill(run::Request& request) const;
+
+ private:
+  std::optional<store::Replace> replace_;
 };
 
 // What happens instead of 75 and 124.
 class RefusalOptions {
  public:
-  void add_to(OptionTable& table);
+  // --on-full only where there is a COMMAND for it.
+  void add_to(OptionTable& table, bool with_command = true);
   void fill(run::Request& request, const Settings& settings) const;
 
  private:
   std::optional<int64_t> conflict_exit_code_;
   std::optional<std::string> on_full_;
+};
+
+// --kill-after.
+class KillAfterOption {
+ public:
+  void add_to(OptionTable& table, std::string_view help);
+  util::Duration value(const Settings& settings) const;
+
+ private:
+  std::optional<util::Duration> kill_after_;
 };
 
 // How COMMAND is treated while it runs.
@@ -50,7 +91,7 @@ class CommandOptions {
 
  private:
   std::optional<run::OnLost> on_lost_;
-  std::optional<util::Duration> kill_after_;
+  KillAfterOption kill_after_;
   bool group_ = false;
   bool no_inherit_ = false;
 };
@@ -70,6 +111,9 @@ class ExpiryOption {
 std::optional<store::ShedAt> parse_occupancy(std::string_view text) noexcept;
 inline constexpr std::string_view kOccupancyForms =
     "a number of slots such as 3, or a percentage from 0% to 100%";
+
+// A command line as others are to see it: blanks between, cut to what stores keep.
+std::string shown_command(const std::vector<std::string>& words);
 
 // This process as others are to see it.
 store::Who who_am_i(const std::vector<std::string>& command);

@@ -45,8 +45,8 @@ int child_main(void* argument) {
   }
 
   // A duplicate has no close-on-exec flag. None to be had that high: then in its own place.
-  if (setup.keep_fd >= 0 && fcntl(setup.keep_fd, F_DUPFD, kFirstQuietFd) < 0) {
-    fcntl(setup.keep_fd, F_SETFD, 0);
+  for (const int fd : setup.keep_fds) {
+    if (fcntl(fd, F_DUPFD, kFirstQuietFd) < 0) fcntl(fd, F_SETFD, 0);
   }
 
   // Neither of the two is 0, 1 or 2 itself.

@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <span>
+
 #include "run/interrupts.h"
 #include "run/program.h"
 
@@ -9,11 +11,11 @@ namespace cachify::run {
 
 // What is different for COMMAND from how cachify itself was started.
 struct ChildSetup {
-  int keep_fd = -1;        // COMMAND inherits a copy of it; -1: none
-  bool own_group = false;  // becomes the leader of a process group of its own
-  int terminal = -1;       // with own_group: that group becomes this terminal's foreground one
-  int death_signal = 0;    // what it gets when cachify dies; 0: nothing
-  int input = -1;          // its standard input and output; -1: as cachify's
+  std::span<const int> keep_fds;  // COMMAND inherits a copy of each
+  bool own_group = false;         // becomes the leader of a process group of its own
+  int terminal = -1;     // with own_group: that group becomes this terminal's foreground one
+  int death_signal = 0;  // what it gets when cachify dies; 0: nothing
+  int input = -1;        // its standard input and output; -1: as cachify's
   int output = -1;
 };
 

@@ -50,8 +50,15 @@ std::string shed_text(const store::ShedAt& shed) {
 
 }  // namespace
 
-std::string refusal_text(const Request& request, const store::Acquisition& acquisition) {
-  const store::Claim& claim = request.claim;
+std::string shown_key(const Request& request) {
+  if (request.keys.empty()) return request.claim.key;
+  std::string text;
+  for (const std::string& key : request.keys) text += (text.empty() ? "" : ", ") + key;
+  return text;
+}
+
+std::string refusal_text(const store::Claim& claim, const std::optional<util::Duration>& timeout,
+                         const store::Acquisition& acquisition) {
   const std::string& key = claim.key;
   const bool pool = claim.kind != Kind::lock;
   const std::string full =
@@ -73,7 +80,7 @@ std::string refusal_text(const Request& request, const store::Acquisition& acqui
       const char* what = claim.kind == Kind::pool   ? ": no slot became free"
                          : claim.kind == Kind::lock ? ": the lock did not become free"
                                                     : ": no resource became free";
-      return key + what + (request.timeout ? " within " + span_text(*request.timeout) : "");
+      return key + what + (timeout ? " within " + span_text(*timeout) : "");
     }
     case Outcome::full:
     case Outcome::admitted:
@@ -111,7 +118,8 @@ std::optional<util::Duration> WaitExplainer::explain_after() const {
 }
 
 void WaitExplainer::waiting(const store::Situation& situation, int64_t position) {
-  std::string text = "waiting for " + claim_.key;
+  const bool ending = claim_.replace && claim_.replace->running && position == 1;
+  std::string text = (ending ? "ending who holds " : "waiting for ") + claim_.key;
   if (claim_.kind != Kind::lock) {
     text += " " + max_text(situation.stored_max.value_or(claim_.max));
   }

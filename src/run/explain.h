@@ -10,13 +10,17 @@
 namespace cachify::run {
 
 // Why the caller was not admitted, in one line. Only for outcomes that end in 75 or 124.
-std::string refusal_text(const Request& request, const store::Acquisition& acquisition);
+std::string refusal_text(const store::Claim& claim, const std::optional<util::Duration>& timeout,
+                         const store::Acquisition& acquisition);
 
 // "place 3 in the queue; held by pid 123 (alice) for 3m12s: ./job.sh, and 3 more". With several
 // holders the one that came first is named. `position` 0: not in the queue. `now_us`: wall clock.
 std::string situation_text(const store::Situation& situation, int64_t position, int64_t now_us);
 
 using util::span_text;
+
+// The key that the request is about; several with commas between.
+std::string shown_key(const Request& request);
 
 // Tells once what the caller waits for: with -v at once, else after a second when standard error
 // is a terminal, with -q never.

@@ -1,43 +1,26 @@
 #include "run/run.h"
 
-#include <array>
-#include <cstdio>
-
-#include "errors.h"
-#include "exit_codes.h"
 #include "quick/handover.h"
+#include "run/admit.h"
 #include "run/child.h"
-#include "run/deadline.h"
 #include "run/explain.h"
 #include "run/interrupts.h"
 #include "run/job_control.h"
 #include "run/program.h"
 #include "run/supervise.h"
 #include "util/log.h"
+#include "util/time_text.h"
 
 namespace cachify::run {
 namespace {
 
-using store::Outcome;
-
-Ending stopped_by(int signal) {
-  return {kExitSignalBase + signal, signal};
-}
-
-// Gives the slot back at the end of its scope, however that is left. A store that cannot be told
-// then changes nothing about COMMAND's code; the slot ends by the store's crash rules.
+// Gives the slot back at the end of its scope, however that is left.
 class Holding {
  public:
   explicit Holding(std::unique_ptr<store::Lease> lease) : lease_(std::move(lease)) {}
   Holding(const Holding&) = delete;
   Holding& operator=(const Holding&) = delete;
-  ~Holding() {
-    try {
-      lease_->release();
-    } catch (const std::exception& error) {
-      util::error(error.what());
-    }
-  }
+  ~Holding() { give_back(*lease_); }
   store::Lease& lease() const noexcept { return *lease_; }
 
  private:
@@ -58,20 +41,27 @@ class Escorting {
   Escort* escort_;
 };
 
-std::string seconds_text(util::Duration waited) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
-  const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
-  return std::to_string(ms / 1000) + "." + fraction;
-}
-
-std::vector<std::string> variables_for(const Request& request, const store::Grant& grant,
+// What COMMAND is told about its slot; of several locks one to a line, as they were given.
+std::vector<std::string> variables_for(const Request& request, const store::Lease& lease,
                                        util::Duration waited) {
-  return {"CACHIFY_KEY=" + request.claim.key,
+  const store::Grant& grant = lease.grant();
+  std::string key = request.claim.key;
+  std::string id = grant.id;
+  std::string fence = std::to_string(grant.fence);
+  for (size_t i = 0; i < lease.parts().size(); ++i) {
+    const store::Grant& part = lease.parts()[i]->grant();
+    if (i == 0) key = id = fence = {};
+    const char* end = i == 0 ? "" : "\n";
+    key += end + request.keys[i];
+    id += end + part.id;
+    fence += end + std::to_string(part.fence);
+  }
+  return {"CACHIFY_KEY=" + key,
           "CACHIFY_MAX=" + std::to_string(grant.max),
           "CACHIFY_SLOT=" + std::to_string(grant.slot),
-          "CACHIFY_ID=" + grant.id,
-          "CACHIFY_FENCE=" + std::to_string(grant.fence),
-          "CACHIFY_WAITED=" + seconds_text(waited)};
+          "CACHIFY_ID=" + id,
+          "CACHIFY_FENCE=" + fence,
+          "CACHIFY_WAITED=" + util::seconds_text(waited)};
 }
 
 // A lease without a descriptor that COMMAND could keep ends soon after cachify was killed. COMMAND
@@ -81,17 +71,29 @@ int death_signal(const store::Lease& lease, OnLost on_lost) {
   return on_lost == OnLost::kill ? SIGKILL : SIGTERM;
 }
 
+// The open files that keep the slot; each lock of several has its own.
+std::vector<int> keep_fds_of(const store::Lease& lease) {
+  if (lease.parts().empty()) {
+    const int fd = lease.keep_fd();
+    return fd < 0 ? std::vector<int>() : std::vector<int>{fd};
+  }
+  std::vector<int> fds;
+  for (const auto& part : lease.parts()) {
+    if (part->keep_fd() >= 0) fds.push_back(part->keep_fd());
+  }
+  return fds;
+}
+
 // The uncontended path is part of every start of cachify, so it is kept to eleven system calls
 // besides the store's: rt_sigprocmask, rt_sigaction (Interrupts); signalfd4; rt_sigpending; clone;
 // ppoll, read, waitid (Supervisor); close; rt_sigtimedwait, rt_sigprocmask (~Interrupts). The child
 // makes fcntl (to keep the slot), rt_sigprocmask and execve.
-Ending run_command(const Request& request, store::Acquisition acquisition, Interrupts& interrupts) {
-  const util::Duration waited = acquisition.waited;
-  const Holding holding(std::move(acquisition.lease));
+Ending run_command(const Request& request, Admittance admitted, Interrupts& interrupts) {
+  const Holding holding(std::move(admitted.lease));
   store::Lease& lease = holding.lease();
   const Escorting escorting(request.escort);
 
-  std::vector<std::string> variables = variables_for(request, lease.grant(), waited);
+  std::vector<std::string> variables = variables_for(request, lease, admitted.waited);
   if (request.escort != nullptr) {
     const auto more = request.escort->prepare(lease, interrupts);
     if (!more) return stopped_by(interrupts.caught().value_or(SIGTERM));
@@ -101,7 +103,8 @@ Ending run_command(const Request& request, store::Acquisition acquisition, Inter
   JobControl jobs(request.own_group);
   Supervisor supervisor(lease, request, jobs);
   ChildSetup setup;
-  setup.keep_fd = request.claim.inherit ? lease.keep_fd() : -1;
+  const std::vector<int> keep_fds = keep_fds_of(lease);
+  if (request.claim.inherit) setup.keep_fds = keep_fds;
   setup.own_group = request.own_group;
   setup.terminal = jobs.terminal_for_command();
   setup.death_signal = death_signal(lease, request.on_lost);
@@ -134,62 +137,24 @@ int become_on_full(const Request& request) {
   return exec_failure_code(error);
 }
 
-void explain_refusal(store::Store& store, const store::Claim& claim) {
-  if (util::verbosity() != util::Verbosity::verbose) return;
-  try {
-    const store::Situation situation = store.situation(claim.kind, claim.key);
-    util::explain(claim.key + ": " + situation_text(situation, 0, util::realtime_us()));
-  } catch (const Error& error) {
-    util::explain(error.what());  // the refusal stands, whoever holds it
-  }
-}
-
-Ending refuse(store::Store& store, const Request& request, const store::Acquisition& acquisition) {
-  const std::string text = refusal_text(request, acquisition);
-  if (request.on_full) {
-    util::explain(text);  // who names a command to run instead does not want to hear of it
-  } else {
-    util::message(text);
-  }
-  explain_refusal(store, request.claim);
-  const int code = acquisition.outcome == Outcome::timed_out ? kExitTimeout : kExitFull;
-  return {request.conflict_exit_code.value_or(code), std::nullopt};
-}
-
-store::Patience patience_of(const Request& request) {
-  store::Patience patience;
-  patience.wait = request.wait;
-  if (request.wait && request.timeout) {
-    patience.deadline = deadline_after(*request.timeout);
-    if (request.timeout->count() <= 0) patience = {};  // the same as not waiting
-  }
-  return patience;
-}
-
 }  // namespace
 
 Ending run(store::Store& store, const Request& request) {
   Ending ending;
   {
     Interrupts interrupts;
-    WaitExplainer explainer(request.claim);
-    store::Acquisition acquisition =
-        store.acquire(request.claim, patience_of(request), interrupts, explainer);
-    if (acquisition.outcome == Outcome::admitted) {
-      const Ending end = run_command(request, std::move(acquisition), interrupts);
+    Admittance admitted = admit(store, request, interrupts);
+    if (admitted.lease) {
+      ending = run_command(request, std::move(admitted), interrupts);
       if (request.escort != nullptr) {
         request.escort->finish();
         interrupts.command_ended();
       }
-      return end;
+      return ending;
     }
-    if (const auto signal = interrupts.caught()) return stopped_by(*signal);
-    if (acquisition.outcome == Outcome::interrupted) {
-      throw Error(kExitInternal, "the wait for " + request.claim.key + " ended without a signal");
-    }
-    ending = refuse(store, request, acquisition);
+    if (!admitted.refused || !request.on_full) return admitted.ending;
   }
-  if (request.on_full) ending.code = become_on_full(request);
+  ending.code = become_on_full(request);
   return ending;
 }
 

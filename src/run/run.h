@@ -36,6 +36,8 @@ class Escort {
 // Everything that `pool run`, `lock run` and their kin ask for, with all defaults filled in.
 struct Request {
   store::Claim claim;
+  // lock run of several keys: each of them once, as given; claim.key is the first. Else empty.
+  std::vector<std::string> keys;
   std::vector<std::string> command;  // argv, at least one element (may be empty strings)
 
   bool wait = false;

@@ -17,6 +17,7 @@
 #include "exit_codes.h"
 #include "quick/handover.h"
 #include "run/deadline.h"
+#include "run/explain.h"
 #include "run/interrupts.h"
 #include "util/log.h"
 
@@ -204,7 +205,7 @@ void Supervisor::look_at_lease() {
                          (state == store::Lease::State::lost && request_.on_lost == OnLost::warn));
   look_at_command();  // tick() may have taken a while
   if (ending_) return;
-  const std::string& key = request_.claim.key;
+  const std::string key = shown_key(request_);
   if (state == store::Lease::State::taken) {
     util::message(key + ": the slot was taken away; ending the command");
     end_command(SIGTERM);

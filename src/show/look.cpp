@@ -64,6 +64,11 @@ size_t width_of(std::string_view character) noexcept {
   return is_in(kTwoColumns, point) ? 2 : 1;
 }
 
+// One byte and one column a character: most texts are, and need no closer look.
+bool is_plain(std::string_view text) noexcept {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
 // The first character of a text, or its first byte where that is none.
 std::string_view first_of(std::string_view text) noexcept {
   return text.substr(0, std::max<size_t>(util::utf8_length(text), 1));
@@ -97,6 +102,7 @@ std::string_view sequence_of(Paint paint) noexcept {
 
 // As much of a safe text as so many columns hold.
 std::string_view beginning_of(std::string_view text, size_t columns) noexcept {
+  if (is_plain(text)) return text.substr(0, columns);
   size_t size = 0;
   while (size < text.size()) {
     const std::string_view character = first_of(text.substr(size));
@@ -130,6 +136,7 @@ Look look_of_output() {
 }
 
 std::string safe(std::string_view text) {
+  if (is_plain(text)) return std::string(text);
   std::string result;
   result.reserve(text.size());
   while (!text.empty()) {
@@ -146,6 +153,7 @@ std::string safe(std::string_view text) {
 }
 
 size_t columns_of(std::string_view text) noexcept {
+  if (is_plain(text)) return text.size();
   size_t columns = 0;
   while (!text.empty()) {
     const std::string_view character = first_of(text);
@@ -178,6 +186,19 @@ std::string rendered(const Line& line, const Look& look) {
     if (is_last) break;
   }
   return result;
+}
+
+std::vector<std::string> wrapped(const Span& span, const Look& look) {
+  const std::string shown = safe(span.text);
+  std::string_view rest = shown;
+  std::vector<std::string> lines;
+  do {
+    std::string_view piece = look.width ? beginning_of(rest, *look.width) : rest;
+    if (piece.empty()) piece = first_of(rest);  // wider than the place
+    lines.push_back(rendered({{std::string(piece), span.paint}}, look));
+    rest.remove_prefix(std::min(piece.size(), rest.size()));
+  } while (!rest.empty());
+  return lines;
 }
 
 std::string joined(const std::vector<std::string>& lines) {

@@ -42,6 +42,9 @@ size_t columns_of(std::string_view text) noexcept;
 // end. Without a newline.
 std::string rendered(const Line& line, const Look& look);
 
+// The same in as many lines as it takes; for what has to be read to its end.
+std::vector<std::string> wrapped(const Span& span, const Look& look);
+
 // Each line and a newline behind it.
 std::string joined(const std::vector<std::string>& lines);
 

@@ -19,7 +19,8 @@ Json or_null(const std::optional<int64_t>& number) {
 
 // Whole milliseconds: more digits would be noise.
 double seconds(int64_t us) {
-  return static_cast<double>(std::max<int64_t>(us, 0) / 1000) / 1000;
+  const int64_t ms = std::max<int64_t>(us, 0) / 1000;
+  return static_cast<double>(ms) / 1000;
 }
 
 Json summary(const Subject& subject, const std::optional<int64_t>& max,

@@ -113,15 +113,18 @@ std::vector<std::string> counter_lines(const store::Situation& now, int64_t now_
                                        const Look& look) {
   const store::Counters& counters = now.counters;
   const int64_t mean = counters.admitted > 0 ? counters.waited_us / counters.admitted : 0;
-  const std::string events =
-      std::to_string(counters.admitted) + " admitted, " + std::to_string(counters.completed) +
-      " completed, " + std::to_string(counters.rejected) + " rejected, " +
-      std::to_string(counters.timed_out) + " timed out, " + std::to_string(counters.dismissed) +
-      " dismissed, " + std::to_string(counters.expired) + " expired";
+  const auto number = [](int64_t count, const char* what) {
+    return std::to_string(count) + " " + what;
+  };
+  const std::string served =
+      number(counters.admitted, "admitted, ") + number(counters.completed, "completed, ") +
+      number(counters.expired, "expired; counted for ") + age_text(now.created_us, now_us);
+  const std::string refused = number(counters.rejected, "rejected, ") +
+                              number(counters.timed_out, "timed out, ") +
+                              number(counters.dismissed, "dismissed");
   const std::string waits = "waited " + wait_text(mean) + " on average, " +
-                            wait_text(counters.longest_wait_us) + " at most; counted for " +
-                            age_text(now.created_us, now_us);
-  return {rendered({{events}}, look), rendered({{waits}}, look)};
+                            wait_text(counters.longest_wait_us) + " at most";
+  return {rendered({{served}}, look), rendered({{refused}}, look), rendered({{waits}}, look)};
 }
 
 std::string use_of_lock(const store::Situation& now) {

@@ -10,7 +10,7 @@ std::vector<std::string> Table::lines(const Look& look) const {
   for (const Line& given : rows_) {
     Line& row = rows.emplace_back(given);
     for (size_t i = 0; i < columns_.size(); ++i) {
-      if (row[i].text.empty() && !columns_[i].optional) row[i].text = "-";
+      row[i].text = row[i].text.empty() && !columns_[i].optional ? "-" : safe(row[i].text);
     }
   }
 
@@ -20,7 +20,7 @@ std::vector<std::string> Table::lines(const Look& look) const {
     bool has_text = false;
     widths[i] = columns_of(columns_[i].title);
     for (const Line& row : rows) {
-      widths[i] = std::max(widths[i], columns_of(safe(row[i].text)));
+      widths[i] = std::max(widths[i], columns_of(row[i].text));
       has_text = has_text || !row[i].text.empty();
     }
     if (has_text || !columns_[i].optional) shown.push_back(i);
@@ -36,7 +36,7 @@ std::vector<std::string> Table::lines(const Look& look) const {
     Line line;
     size_t due = 0;  // blanks that stand before the next text, if there is one
     for (const size_t i : shown) {
-      const size_t blanks = widths[i] - columns_of(safe(row[i].text));
+      const size_t blanks = widths[i] - columns_of(row[i].text);
       const bool right = columns_[i].align == Column::Align::right;
       if (right) due += blanks;
       if (!row[i].text.empty()) {

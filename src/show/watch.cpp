@@ -133,8 +133,10 @@ class ScreenView : public View {
     below.push_back(rendered({{util::clock_text(now_us) + "  q ends", Paint::faint}}, look));
 
     std::vector<std::string> frame{rendered(headline(subject_, now), look)};
-    if (!failure.empty())
-      frame.push_back(rendered({{failure, Paint::bad}, {"; trying again"}}, look));
+    if (!failure.empty()) {
+      for (std::string& line : wrapped({"trying again: " + failure, Paint::bad}, look))
+        frame.push_back(std::move(line));
+    }
     for (std::string& line : situation_lines(now, now_us, look)) frame.push_back(std::move(line));
     if (frame.size() + below.size() > rows && rows > below.size() + 2) {
       const size_t kept = rows - below.size() - 1;

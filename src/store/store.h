@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ enum class Kind { pool, lock, resource };
 
 // Who asks, for the eyes of others. Never holds a secret; `command` is shown as it was given.
 struct Who {
-  int32_t pid = 0;  // in the PID namespace of the caller
+  int32_t pid =
+      0;  // in the PID namespace of the caller; the owner's for who holds without a command
   uint32_t uid = 0;
   std::string user;     // empty: unknown
   std::string host;     // uname's node name
@@ -168,6 +170,9 @@ class Lease {
   // has none. It is close-on-exec; the child clears that when the command is to inherit it.
   virtual int keep_fd() const noexcept { return -1; }
 
+  // The leases that this one is made of, where it stands for several keys.
+  virtual std::span<const std::unique_ptr<Lease>> parts() const noexcept { return {}; }
+
   // Leases that must be renewed: when tick() wants to be called next (CLOCK_BOOTTIME ns), and a
   // descriptor that wants tick() when it becomes readable. Kernel locks have neither.
   virtual std::optional<int64_t> next_tick() const noexcept { return std::nullopt; }
@@ -224,6 +229,12 @@ class WaitObserver {
   virtual std::optional<util::Duration> explain_after() const { return std::nullopt; }
   // Called once at most, with the position of the caller in situation.waiters (0: unknown).
   virtual void waiting(const Situation&, int64_t /*position*/) {}
+  // For who holds other leases of this store meanwhile. go_on() is asked whenever acquire() wakes
+  // while it waits: after a poke, when look_fd() is readable, and at next_look() (CLOCK_BOOTTIME
+  // ns) at the latest. False makes it leave the queue with Outcome::interrupted.
+  virtual bool go_on() { return true; }
+  virtual std::optional<int64_t> next_look() const { return std::nullopt; }
+  virtual int look_fd() const { return -1; }
   // Something the user may want to know with -v (for example: polling instead of sleeping).
   virtual void note(const std::string&) {}
 };

@@ -2,7 +2,10 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace cachify::util {
@@ -17,5 +20,18 @@ void populate_program();
 
 // Parent, its parent and so on, as far as /proc shows them.
 std::vector<pid_t> ancestors();
+
+// What /proc/PID/stat tells about a process.
+struct ProcessStat {
+  char state = '?';  // Z and X: it has ended
+  pid_t parent = 0;
+  // Where its program, stack, arguments and environment lie. An exec gives other places, a fork
+  // alone keeps them. All 0 where we may not know.
+  std::array<uint64_t, 9> layout{};
+};
+std::optional<ProcessStat> process_stat(pid_t pid);
+
+// Its command line, blanks between the words; empty: unknown.
+std::string command_line_of(pid_t pid);
 
 }  // namespace cachify::util

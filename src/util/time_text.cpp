@@ -31,6 +31,12 @@ std::string span_text(Duration span) {
   return std::to_string(total) + "s";
 }
 
+std::string seconds_text(Duration span) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
+  const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
+  return std::to_string(ms / 1000) + "." + fraction;
+}
+
 std::string rfc3339(int64_t realtime_us) {
   const time_t seconds = realtime_us / 1'000'000;
   tm parts{};

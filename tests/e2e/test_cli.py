@@ -100,9 +100,9 @@ class Grammar(UsageCase):
         done = self.cachify(*POOL, "-n", "7", "--", "sh", "-c", "echo $CACHIFY_MAX")
         self.assertEqual(done.stdout, "7\n", done.stderr)
 
-    def test_several_keys_are_refused(self):
+    def test_several_keys_are_refused_but_by_lock_run(self):
         self.refused("pool", "run", "-k", "a", "-k", "b", "-n4", *TOUCH, parts=["--key"])
-        self.refused("lock", "run", "-k", "a", "-k", "b", *TOUCH, parts=["--key"])
+        self.refused("lock", "is-locked", "-k", "a", "-k", "b", parts=["--key"])
 
     def test_control_characters_in_a_message_are_escaped(self):
         self.refused("pool", "run", "--b\n\x1b[2Jad", *TOUCH, parts=["--b\\n\\x1b[2Jad"])
@@ -179,7 +179,9 @@ class Values(UsageCase):
 
 class Help(Case):
     def texts(self):
-        verbs = (("pool", "run"), ("pool", "size"), ("lock", "run"), ("lock", "is-locked"))
+        verbs = [("pool", verb) for verb in ("run", "acquire", "release", "resize", "close", "open",
+                                             "wait", "size")]  # fmt: skip
+        verbs += [("lock", verb) for verb in ("run", "acquire", "release", "is-locked")]
         for topic in ((), ("pool",), ("lock",), *verbs):
             yield topic, self.cachify("help", *topic)
 
@@ -242,7 +244,8 @@ class Looking(Case):
     def test_the_size_as_json(self):
         self.hold("pool", "run", "-k", 'a"\n\\', "-n", "3")
         done = self.cachify("pool", "size", "-k", 'a"\n\\', "--json")
-        self.assertEqual(json.loads(done.stdout), {"key": 'a"\n\\', "max": None, "size": 1})
+        told = json.loads(done.stdout)
+        self.assertEqual((told["key"], told["max"], told["size"], told["free"]), ('a"\n\\', 3, 1, 2))
         self.assertEqual(done.stdout.count("\n"), 1)
 
     def test_a_key_that_is_no_utf8_still_gives_json(self):
@@ -256,10 +259,15 @@ class Looking(Case):
             done = self.cachify("pool", "size", "-k", "jobs", "--below", below)
             self.assertEqual((done.returncode, done.stdout), (code, "2\n"), done.stderr)
 
-    def test_below_a_share_needs_a_stored_cap(self):
-        done = self.cachify("pool", "size", "-k", "jobs", "--below", "50%")
-        self.assertEqual(done.returncode, 64)
-        self.assert_one_message(done)
+    def test_below_a_share_is_of_what_the_callers_say(self):
+        for below, code in (("50%", 0), ("0%", 75)):  # of a pool that nobody knows
+            done = self.cachify("pool", "size", "-k", "jobs", "--below", below)
+            self.assertEqual((done.returncode, done.stdout), (code, "0\n"), done.stderr)
+        for _ in range(2):
+            self.hold("pool", "run", "-k", "jobs", "-n", "4")
+        for below, code in (("50%", 75), ("50.1%", 0), ("0%", 75), ("100%", 0)):
+            done = self.cachify("pool", "size", "-k", "jobs", "--below", below)
+            self.assertEqual((done.returncode, done.stdout), (code, "2\n"), below)
 
     def test_is_locked_answers_by_its_code_and_prints_nothing(self):
         def answer():

@@ -9,7 +9,10 @@ from pathlib import Path
 from support import CACHIFY, main
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("pool run", "lock run", "pool size", "lock is-locked")
+VERBS = ("pool run", "pool acquire", "pool release", "pool resize", "pool close", "pool open",
+         "pool wait", "pool size", "pool status", "pool list",
+         "lock run", "lock acquire", "lock release", "lock is-locked", "lock status", "lock list",
+         "doctor")  # fmt: skip
 SETTINGS = ("STORE PREFIX PROFILE CONFIG SLOT_EXP EXP TIMEOUT ON_LOST KILL_AFTER CONFLICT_EXIT_CODE"
             " QUIET VERBOSE REDIS_PASSWORD KEY MAX SLOT ID FENCE WAITED").split()  # fmt: skip
 
@@ -37,8 +40,8 @@ class Docs(unittest.TestCase):
     maxDiff = None
 
     def test_the_help_lists_the_verbs(self):
-        listed = re.findall(r"^  (\w+ [\w-]+)  ", help_of(""), re.M)
-        self.assertEqual(sorted(listed), sorted(VERBS))
+        listed = re.findall(r"^  (\w+(?: [\w-]+)?)  ", help_of(""), re.M)
+        self.assertEqual(sorted(listed), sorted([*VERBS, "help"]))
 
     def test_the_help_is_understood_here(self):
         self.assertEqual(options_of("pool run")["max"], ("n", "N"))
@@ -120,13 +123,17 @@ class Bash(unittest.TestCase):
 
     def test_it_completes_nouns_verbs_options_and_values(self):
         for words, expected in (
-            (("cachify", ""), {"pool", "lock", "help"}),
+            (("cachify", ""), {"pool", "lock", "doctor", "help"}),
             (("cachify", "-q", "--store", "x", "p"), {"pool"}),
-            (("cachify", "pool", ""), {"run", "size"}),
-            (("cachify", "help", "lock", ""), {"run", "is-locked"}),
+            (("cachify", "pool", ""), {"run", "size", "status", "list", "acquire", "release",
+                                      "resize", "close", "open", "wait"}),
+            (("cachify", "help", "lock", ""), {"run", "is-locked", "status", "list",
+                                              "acquire", "release"}),
+            (("cachify", "doctor", "--j"), {"--json"}),
             (("cachify", "pool", "run", "--sl"), {"--slot-exp"}),
             (("cachify", "lock", "run", "--on-lost", ""), {"warn", "term", "kill"}),
             (("cachify", "lock", "run", "--on-lost", "=", "t"), {"term"}),
+            (("cachify", "pool", "wait", "--until", ""), {"free", "empty", "idle"}),
             (("cachify", "lock", "run", "--on-lost", "="), {"warn", "term", "kill"}),
             (("cachify", "lock", "run", "-k", "x", "-t", "n"), {"none"}),
             (("cachify", "lock", "run", "-k", ""), set()),

@@ -73,6 +73,7 @@ RUN = {
     "on-full": ("", lambda text: bool(text.strip(" \t\n"))),
     "priority": ("", number(-100, 100)),
     "queue-max": ("", number(0, LARGEST)),
+    "replace": ("", lambda text: text in ("running", "waiting", "both")),
     "on-lost": ("", lambda text: text in ("warn", "term", "kill")),
     "kill-after": ("", duration()),
     "group": ("g", FLAG),
@@ -94,6 +95,19 @@ VERBS = {
     },
     ("pool", "size"): {**KEY, "json": ("", FLAG), "below": ("", occupancy)},
     ("lock", "is-locked"): KEY,
+    ("pool", "status"): {**KEY, "json": ("", FLAG)},
+    ("lock", "status"): {**KEY, "json": ("", FLAG)},
+    # resize and close would change what comes of later lines; acquire holds over them.
+    ("pool", "open"): KEY,
+    ("pool", "wait"): {
+        **KEY,
+        "until": ("", lambda text: text in ("free", "empty", "idle")),
+        "timeout": ("t", duration(none=True)),
+    },
+    ("pool", "release"): {**KEY, "id": ("", bool), "all": ("", FLAG), "terminate": ("", FLAG)},
+    ("lock", "release"): {**KEY, "id": ("", bool), "terminate": ("", FLAG)},
+    ("pool", "list"): {"json": ("", FLAG)},
+    ("lock", "list"): {"json": ("", FLAG)},
 }
 NOUNS = {noun for noun, _ in VERBS}
 
@@ -164,9 +178,9 @@ def split(words):
     return before, nouns, words
 
 
-def key_of(given, command):
+def check_keys(given, command, several):
     formats = [value for name, value in given if name == "key"]
-    require(len(formats) == 1)
+    require(formats and (several or len(formats) == 1))
     named = dict(value.split("=", 1) for name, value in given if name == "arg")
 
     def field(found):
@@ -181,9 +195,9 @@ def key_of(given, command):
         return named[name]
 
     # Each brace is part of a pair or of a field, or stands alone and is refused.
-    key = re.sub(r"\{\{|\}\}|\{[^{}]*\}|[{}]", field, formats[0])
-    require(0 < len(key.encode()) <= 512)
-    return key
+    for text in formats:
+        key = re.sub(r"\{\{|\}\}|\{[^{}]*\}|[{}]", field, text)
+        require(0 < len(key.encode()) <= 512)
 
 
 def judge(args):
@@ -226,14 +240,17 @@ def judge_valid(args):
     last = dict(given)
     require(last.get("config", "/dev/null") == "/dev/null", 78)
     require("profile" not in last, 78)
-    key_of(given, command)
+    if "key" in table:
+        check_keys(given, command, several=verb == ("lock", "run"))
     if not runs:
+        if verb == ("pool", "wait"):
+            require("until" in last)
+        if verb == ("pool", "release"):
+            require(("id" in last) != ("all" in last))
         require(last.get("store", "file:").startswith("file:"))
-        if last.get("below", "").endswith("%"):
-            raise Wrong(64)
-        if "below" in last:
-            return {75 if int(last["below"]) == 0 else 0}, False
-        return {1 if verb[0] == "lock" else 0}, False
+        if "below" in last:  # nothing is in use
+            return {75 if float(last["below"].rstrip("%")) == 0 else 0}, False
+        return {1 if verb[1] in ("is-locked", "release") else 0}, False
     if verb[0] == "pool" and "max" in last:
         require(int(last.get("weight", "1")) <= int(last["max"]))
     require(last.get("store", "file:").startswith("file:"))
@@ -273,6 +290,9 @@ VALUES = {
     "queue-max": ["0", "5", "-1", "x"],
     "shed-at": ["0", "3", "50%", "0%", "101%", "%", "-1", "1.5", "12.5%"],
     "below": ["0", "3", "50%", "x", "-1"],
+    "replace": ["running", "waiting", "both", "all", ""],
+    "until": ["free", "empty", "idle", "full", ""],
+    "id": ["12ab", "x", ""],
     "on-lost": ["warn", "term", "kill", "die", ""],
     "kill-after": ["0", "10s", "none", "x"],
     "store": ["file:STORE", "file:STORE", "nfs:x", "", "junk"],
@@ -304,13 +324,14 @@ def random_line(dice, store, marker):
     words = []
     if dice.random() < 0.2:
         words += random_option(dice, some_globals, store)
-    noun, verb = dice.choice(list(VERBS))
+    runs = [words for words in VERBS if words[1] == "run"]
+    noun, verb = dice.choice(runs if dice.random() < 0.5 else list(VERBS))
     if dice.random() < 0.03:
         words.append("help")
     words += [noun, verb]
     table = VERBS[noun, verb]
     options = [random_option(dice, table, store) for _ in range(dice.randrange(5))]
-    if dice.random() < 0.9:
+    if "key" in table and dice.random() < 0.9:
         options.append(["-k", dice.choice(["x", "y{0}", "z"])])
     if "max" in table and dice.random() < 0.9:
         options.append([f"-n{dice.randrange(1, 9)}"])

@@ -26,12 +26,12 @@ class Readme(Case):
         self.assertEqual((done.returncode, done.stderr), (0, ""), done)
         return done.stdout
 
-    def test_the_four_examples_work(self):
+    def test_the_examples_work(self):
         examples = blocks("sh")
         self.assertEqual(len(examples), 1)
         self.assertEqual(
             self.run_shell(examples[0]),
-            "backing up\nbuilding in slot 0\nreading\nwriting\nserved\n0\n",
+            "backing up\nbuilding in slot 0\nreading\nwriting\nserved\n0\nrendering\nmoving\n",
         )
 
     def test_the_first_command_prints_what_is_shown(self):

@@ -1,6 +1,6 @@
 """Steering over a Redis server, where it is that store's own: marks, listening, watching."""
 
-import os
+import json
 import signal
 import time
 
@@ -190,13 +190,15 @@ class Waiting(Steering):
         self.steer("pool", "wait", "--until", "empty", "-t", "20")
         self.assertLess(time.monotonic() - started, 2)
 
-    def test_wait_rides_out_a_restart(self):
+    def test_wait_does_not_believe_a_server_that_has_lost_its_data(self):
+        self.env["CACHIFY_STORE"] = self.server.unix_url + "?lease=3s"
         holder = self.hold(*POOL, "1")
         watcher = self.start("pool", "wait", "-k", "jobs", "--until", "empty")
         wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
         self.server.restart()
         self.wait_until_listening()
         wait_until(lambda: self.server("KEYS", "*:w"), "it watches again")
+        time.sleep(2.5)  # longer than the server is not believed
         self.assertEqual(watcher.poll(), None)
         self.assertEqual(holder.finish(0), 0)
         self.assertEqual(watcher.wait(10), 0, watcher.stderr.read())
@@ -207,6 +209,28 @@ class Waiting(Steering):
         wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
         watcher.send_signal(signal.SIGTERM)
         self.assertEqual(watcher.wait(5), -signal.SIGTERM)
+
+
+class Dead(Steering):
+    def test_a_killed_waiter_is_not_shown_and_not_counted_as_dismissed(self):
+        self.hold(*POOL, "1")
+        waiters = [self.start(*POOL, "1", "--wait", "--", "true") for _ in range(3)]
+        self.wait_for_queued(*waiters)
+        waiters[1].kill()
+        waiters[1].wait()
+        done = self.cachify("pool", "status", "-k", "jobs", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        alive = {waiters[0].pid, waiters[2].pid}
+        self.assertEqual({one["pid"] for one in json.loads(done.stdout)["waiters"]}, alive)
+        self.assertEqual(self.store.server("ZCARD", "cachify:pool:{jobs}:q"), 2)
+
+    def test_a_stopped_waiter_is_not_dead(self):
+        self.hold(*POOL, "1")
+        waiter = self.start(*POOL, "1", "--wait", "--", "true")
+        self.wait_for_queued(waiter)
+        waiter.send_signal(signal.SIGSTOP)
+        done = self.cachify("pool", "status", "-k", "jobs", "--json")
+        self.assertEqual([one["pid"] for one in json.loads(done.stdout)["waiters"]], [waiter.pid])
 
 
 class Rights(Steering):
@@ -238,6 +262,56 @@ class Rights(Steering):
         self.assertEqual(self.server("ACL", "LOG"), [])
 
 
+class Doctor(Steering):
+    def doctor(self, expected, *parts, **env):
+        done = self.cachify("doctor", env=env)
+        self.assertEqual(done.returncode, expected, done.stdout + done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stdout)
+        return done.stdout
+
+    def keys(self):
+        return self.server("KEYS", "*")
+
+    def test_a_server_that_is_set_up_well_is_all_right_and_nothing_stays_there(self):
+        self.server("CONFIG", "SET", "appendonly", "yes")
+        self.server("CONFIG", "SET", "appendfsync", "always")
+        self.doctor(0, "Redis ", "a master", "answers in", "on disk before it answers",
+                    "may do all that is needed")
+        self.assertEqual(self.keys(), [])
+
+    def test_what_can_lose_slots_is_doubtful(self):
+        self.server("CONFIG", "SET", "maxmemory", "100mb")
+        self.server("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+        self.doctor(1, "appendonly yes", "maxmemory-policy volatile-lru")
+        self.server("CONFIG", "SET", "appendonly", "yes")
+        self.doctor(1, "appendfsync always")
+
+    def test_missing_rights_are_named_as_they_have_to_be_given(self):
+        self.server("ACL", "SETUSER", "bob", "on", ">pw", *documented_rights(), "-zadd", "-blpop",
+                    "-multi", "-scan", "resetchannels")
+        url = f"redis+unix://bob:pw@{self.server.socket}"
+        out = self.doctor(1, "ACL SETUSER bob", "+zadd", "+blpop", "+multi", "+scan", "&cachify:*",
+                          CACHIFY_STORE=url)
+        self.assertNotIn("+zrem", out)
+        self.assertNotIn("pw", out)
+        self.assertEqual(self.keys(), [])
+
+    def test_a_replica_and_too_few_replicas_are_bad(self):
+        url = self.server.unix_url + "?wait-replicas=1"
+        self.doctor(1, "wait-replicas=1", CACHIFY_STORE=url)
+        self.server("CONFIG", "SET", "min-replicas-to-write", "1")
+        self.doctor(1, "NOREPLICAS")
+        self.server("REPLICAOF", "127.0.0.1", "1")
+        self.doctor(1, "it is a replica", "READONLY")
+
+    def test_nobody_listens_and_a_wrong_password_are_findings(self):
+        self.doctor(69, "WRONGPASS",
+                    CACHIFY_STORE=f"redis+unix://ann:tulip@{self.server.socket}")
+        self.server.kill()
+        self.doctor(69, "cannot be used")
+
+
 class Lists(Steering):
     def test_a_prefix_and_keys_with_characters_that_mean_something_to_the_server(self):
         keys = ("a*b", "[x]", "{}", "%7B", "a b", "\\", "ü")
@@ -252,7 +326,6 @@ class Lists(Steering):
 
     @staticmethod
     def quoted(key):
-        import json
         return '"key":' + json.dumps(key, ensure_ascii=False)
 
 

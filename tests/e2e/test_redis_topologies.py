@@ -96,6 +96,13 @@ class Tls(Several):
         self.assertEqual(waiter.finish(5), 5)
         self.assertEqual(waiter.process.stderr.read(), "")
 
+    def test_steering_over_tls(self):
+        holder = self.hold(*POOL, "1")
+        wait_until(lambda: self.redis("PUBSUB", "CHANNELS"), "the holder listens")
+        done = self.cachify("pool", "release", "-k", "jobs", "--all", "--terminate", timeout=5)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(holder.process.wait(1), 76)
+
     def test_an_unknown_ca_is_refused_at_once(self):
         for url in (self.url(cacert=None), self.url(cacert=self.path("client.crt"))):
             done = self.cachify(*POOL, "1", "--", "echo", "ran", env={"CACHIFY_STORE": url})
@@ -277,6 +284,39 @@ class Cluster(Several):
                                 "sh", "-c", f"exit {number}")
             self.assertEqual(done.returncode, number, done.stderr)
         self.assertTrue(all(node("DBSIZE") for node in self.nodes))
+
+    def channels(self):
+        return [name for node in self.nodes for name in node("PUBSUB", "CHANNELS")]
+
+    def test_steering_in_a_cluster(self):
+        self.env["CACHIFY_STORE"] = self.url(lease="60s")
+        keys = [f"pool-{number}" for number in range(6)]
+        holders = [self.hold("pool", "run", "-k", key, "-n", "1") for key in keys]
+        wait_until(lambda: len(self.channels()) == len(keys), "all listen")
+        waiter = self.start("pool", "run", "-k", "pool-0", "-n", "1", "--wait", "--", "true")
+        wait_until(lambda: any(waiting_pids(node) for node in self.nodes), "it waits")
+        done = self.cachify("pool", "list", "--json")
+        for key in keys:
+            self.assertEqual(done.stdout.count(f'"{key}"'), 1, done)
+        done = self.cachify("pool", "resize", "-k", "pool-0", "--max", "2")
+        self.assertEqual((done.returncode, waiter.wait(5)), (0, 0), done.stderr)
+        for key, holder in zip(keys, holders):
+            watcher = self.start("pool", "wait", "-k", key, "--until", "idle")
+            done = self.cachify("pool", "release", "-k", key, "--all", "--terminate", timeout=5)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(holder.process.wait(1), 76)
+            self.assertEqual(watcher.wait(5), 0, watcher.stderr.read())
+
+    def test_a_holder_whose_slot_has_moved_hears_what_is_said_at_its_new_place(self):
+        self.env["CACHIFY_STORE"] = self.url(lease="60s")
+        holder = self.hold(*LOCK)
+        wait_until(self.channels, "the holder listens")
+        slot = self.nodes[0]("CLUSTER", "KEYSLOT", "cachify:lock:{jobs}:h")
+        source = self.owner(slot)
+        self.move(slot, source, next(node for node in self.nodes if node is not source))
+        done = self.cachify("lock", "release", "-k", "jobs", "--terminate", timeout=10)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(holder.process.wait(1), 76)
 
     def test_a_slot_that_moves_while_one_holds_and_one_waits(self):
         holder = self.hold(*LOCK)

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -13,6 +12,7 @@
 #include "store/file/locks.h"
 #include "store/file/picture.h"
 #include "store/file/poke.h"
+#include "store/inherited.h"
 #include "util/process.h"
 
 namespace cachify::store::file {
@@ -151,7 +151,6 @@ void Admission::dismiss_others() {
 // Whether an ancestor of this process holds the lock without an end.
 bool Admission::held_above() {
   if (claim_.kind != Kind::lock) return false;
-  const char* inherited_id = std::getenv("CACHIFY_ID");
   std::vector<pid_t> above;
   const Table& table = state_->table();
   for (const uint32_t index : table.holders()) {
@@ -164,7 +163,7 @@ bool Admission::held_above() {
       if (std::find(above.begin(), above.end(), static_cast<pid_t>(holder.pid)) != above.end()) {
         return true;
       }
-    } else if (inherited_id != nullptr && inherited_id == id_of(entry.ticket)) {
+    } else if (is_inherited(id_of(entry.ticket))) {
       // Its cachify was killed or cannot be seen from here, but we have the mark of its command.
       return true;
     }

@@ -34,7 +34,7 @@ constexpr int kFirstEarlyLook = 3;
 // CHECK: one look at the situation, and a sleep when it is not our turn.
 std::optional<Outcome> Admission::check() {
   Table& table = state_->table();
-  if (interrupts_.caught()) return leave(Outcome::interrupted);
+  if (interrupts_.caught() || !observer_.go_on()) return leave(Outcome::interrupted);
   if (is_mine(EntryState::dismissed)) return leave(Outcome::dismissed);
   if (!is_mine(EntryState::waiting)) {
     throw StoreError("the place in the queue of '" + claim_.key +
@@ -143,6 +143,9 @@ util::MonotonicTime Admission::wake_up_time(bool head) const {
   util::MonotonicTime until{std::numeric_limits<int64_t>::max()};
   if (patience_.deadline) until = std::min(until, *patience_.deadline);
   if (explain_at_) until = std::min(until, *explain_at_);
+  if (const auto look = observer_.next_look()) {
+    until = std::min(until, now + util::Duration(*look - util::boottime_ns()));
+  }
   if (!head) return until;
   util::Duration look = kHeartbeat;
   if (after_death_ >= 0) look = kLooksAfterDeath[static_cast<size_t>(after_death_)];

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 
 #include "errors.h"
+#include "store/inherited.h"
 #include "store/redis/failure.h"
 #include "store/redis/lease.h"
 #include "store/redis/random.h"
@@ -49,6 +49,8 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
   if (claim.weight > kHeaviest) {
     throw UsageError("--weight can be at most " + std::to_string(kHeaviest) + " on Redis");
   }
+  // So that who looks can see that we are still there.
+  if (patience.wait) client_->set_name(name_of_client(id_));
   client_->undo_with(kFree, books_.keys(), books_.free_arguments(id_));
 }
 
@@ -164,12 +166,11 @@ std::optional<Outcome> Admission::follow(const TakeAnswer& answer,
 // Whether an ancestor of this process holds the lock without an end.
 bool Admission::held_above(const TakeAnswer& answer) const {
   if (claim_.kind != Kind::lock || answer.holders.empty()) return false;
-  const char* inherited_id = std::getenv("CACHIFY_ID");
   std::vector<pid_t> above;
   const uint64_t here = util::pid_namespace();
   for (const LockHolder& holder : answer.holders) {
     if (claim_.shared && holder.shared) continue;
-    if (inherited_id != nullptr && holder.id == inherited_id) return true;
+    if (is_inherited(holder.id)) return true;
     if (holder.pid_namespace != here || holder.who.host != claim_.who.host) continue;
     if (above.empty()) above = util::ancestors();
     if (std::find(above.begin(), above.end(), holder.who.pid) != above.end()) return true;
@@ -224,6 +225,7 @@ void Admission::schedule_look(const TakeAnswer& answer) {
 }
 
 std::optional<Outcome> Admission::wait() {
+  if (!observer_.go_on()) return Outcome::interrupted;
   explain_when_due();
   if (!asleep_) {
     queue_again();
@@ -250,8 +252,11 @@ std::optional<Outcome> Admission::wait() {
 void Admission::sleep_on_list() {
   util::MonotonicTime until = std::min(limit().until, next_look_);
   if (explain_at_) until = std::min(until, *explain_at_);
+  if (const auto look = observer_.next_look()) {
+    until = std::min(until, util::monotonic_now() + util::Duration(*look - util::boottime_ns()));
+  }
   Connection& connection = *client_->connection();
-  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_})) return;
+  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_}, observer_.look_fd())) return;
   const std::optional<Reply> woken = connection.try_receive();
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;

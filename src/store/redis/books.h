@@ -99,11 +99,19 @@ class Books {
   std::vector<std::string> free(Client& client, const std::string& id, const Limit& limit,
                                 const char* why = "") const;
   std::vector<std::string> free_arguments(const std::string& id, const char* why = "") const;
-  // Takes back those of the grants that went to the dead, and those that follow. How many.
+  // Takes back those of the grants that went to the dead, and those that follow; also the places of
+  // the dead that were probed. How many.
   int64_t settle(Client& client, std::vector<std::string> pending, const Limit& limit) const;
   int64_t size(Client& client, const Limit& limit) const;
   // With a watcher's id: pushes to its list when something changes afterwards, for a minute.
   Picture look(Client& client, const Limit& limit, const std::string& watcher = {}) const;
+
+  // Takes those out of the queue who are dead, of those who wait in a picture: whose connection is
+  // not in the server's list of clients, and who do not wake. One round trip when all are alive.
+  // How many.
+  int64_t bury_dead(Client& client, const Situation& situation, const Limit& limit) const;
+  // The same picture without them.
+  Picture look_closely(Client& client, const Limit& limit, const std::string& watcher = {}) const;
 
   // Steering; see store.h. What follows from it is done, too.
   void set(Client& client, const char* name, const std::string& value, const Limit& limit) const;

@@ -29,7 +29,7 @@ Connection& Client::connect(const Limit& limit) {
 }
 
 void Client::connect_single(const Endpoint& endpoint, const Limit& limit) {
-  connection_ = std::make_unique<Connection>(endpoint, address_, true, limit);
+  connection_ = std::make_unique<Connection>(endpoint, address_, true, limit, name_);
 }
 
 // Throws Failure when this sentinel is of no help.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/redis/address.h"
@@ -18,6 +19,9 @@ class Client {
  public:
   // `address` has to outlive the object.
   explicit Client(const Address& address) : address_(address) {}
+
+  // What the server's list of clients is to call us; for connections that are made afterwards.
+  void set_name(std::string name) { name_ = std::move(name); }
 
   // One request in steps, for those who must not block meanwhile. `behind` is sent in the same
   // write, right behind the script; its answer is for receive(). All throw Failure, and
@@ -60,6 +64,7 @@ class Client {
   std::optional<Reply> digest(Reply reply, const Limit& limit);
 
   const Address& address_;
+  std::string name_;
   std::unique_ptr<Connection> connection_;
   size_t next_endpoint_ = 0;      // the sentinel or seed to ask first
   std::optional<Endpoint> node_;  // cluster: where the key is, as far as we know

@@ -13,7 +13,7 @@
 namespace cachify::store::redis {
 
 Connection::Connection(const Endpoint& endpoint, const Address& address, bool with_login,
-                       const Limit& limit)
+                       const Limit& limit, const std::string& name)
     : endpoint_(endpoint), socket_(connect_to(endpoint, limit)) {
   transport_ = address.tls ? make_tls_transport(socket_.get(), address, endpoint.host)
                            : make_plain_transport(socket_.get());
@@ -28,6 +28,11 @@ Connection::Connection(const Endpoint& endpoint, const Address& address, bool wi
   if (address.database != 0) {
     append(unsent_, {"SELECT", std::to_string(address.database)});
     ++logins_;
+  }
+  if (!name.empty()) {
+    append(unsent_, {"CLIENT", "SETNAME", name});
+    ++logins_;
+    named_ = true;
   }
 }
 
@@ -113,7 +118,8 @@ std::optional<Reply> Connection::next_reply() {
     if (!reply) return std::nullopt;
     if (logins_ > 0) {
       --logins_;
-      if (reply->is_error()) throw_failure(*reply, endpoint_);
+      const bool is_name = named_ && logins_ == 0;
+      if (reply->is_error() && !is_name) throw_failure(*reply, endpoint_);
       continue;
     }
     if (digest_listening(*reply)) continue;

@@ -19,8 +19,10 @@ class Connection {
  public:
   // Connects. AUTH and SELECT, as the address says, go with the first command that is sent and
   // their answers are checked with its answer: they cost no round trip. `plain_database`: stay in
-  // database 0 and say nothing about users (sentinels). Throws Failure and Interrupted.
-  Connection(const Endpoint& endpoint, const Address& address, bool with_login, const Limit& limit);
+  // database 0 and say nothing about users (sentinels). With a `name` it is called so in the
+  // server's list of clients, if the server allows that. Throws Failure and Interrupted.
+  Connection(const Endpoint& endpoint, const Address& address, bool with_login, const Limit& limit,
+             const std::string& name = {});
 
   const Endpoint& endpoint() const noexcept { return endpoint_; }
   int fd() const noexcept { return socket_.get(); }
@@ -57,7 +59,8 @@ class Connection {
   std::unique_ptr<Transport> transport_;
   ReplyReader reader_;
   std::string unsent_;
-  int logins_ = 0;   // answers to AUTH and SELECT that are still to come
+  int logins_ = 0;  // answers to AUTH, SELECT and CLIENT SETNAME that are still to come
+  bool named_ = false;
   int awaited_ = 0;  // answers to commands
   bool listening_ = false;
   int listen_answers_ = 0;  // of listen(), or to its end, that are still to come: before others

@@ -67,7 +67,7 @@ bool is_local(const Endpoint& endpoint) {
 
 std::string milliseconds_text(util::Duration duration) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.2f ms", static_cast<double>(duration.count()) / 1e6);
+  std::snprintf(text.data(), text.size(), "%.3f ms", static_cast<double>(duration.count()) / 1e6);
   return text.data();
 }
 
@@ -127,8 +127,8 @@ std::vector<Finding> Examination::run() {
     Connection& first = client.connect(limit);
     if (address_.topology == Address::Topology::cluster) {
       look_at_cluster(first);
-    } else {
-      look_at_server(first);
+    } else if (!look_at_server(first)) {
+      return std::exchange(findings_, {});
     }
     at_.clear();
     try_rights(client);
@@ -179,6 +179,7 @@ void Examination::look_at_sentinels() {
         good("the sentinel answers and names the master");
       }
     } catch (const Failure& failure) {
+      at_.clear();  // it says where
       doubtful("this sentinel is of no use: " + std::string(failure.what()),
                "start it, or take it out of the URL");
     }
@@ -213,7 +214,7 @@ void Examination::look_at_cluster(Connection& node) {
   }
 }
 
-void Examination::look_at_server(Connection& server) {
+bool Examination::look_at_server(Connection& server) {
   look_at_latency(server);
   look_at_clock(server);
   const Reply info = ask_for(server, {"INFO"});
@@ -221,7 +222,7 @@ void Examination::look_at_server(Connection& server) {
     if (kind_of(info.text) != Failure::Kind::denied) throw_failure(info, server.endpoint());
     doubtful("version, role, disk and memory of the server cannot be told: this user may not ask",
              "give the user the right +info (and +config|get)");
-    return;
+    return true;
   }
   Facts facts;
   for (std::string_view rest = info.string(); !rest.empty();) {
@@ -233,11 +234,12 @@ void Examination::look_at_server(Connection& server) {
       facts.emplace(line.substr(0, colon), line.substr(colon + 1));
     }
   }
-  if (!look_at_version(facts)) return;
+  if (!look_at_version(facts)) return false;
   look_at_role(facts);
   look_at_disk(server, facts);
   look_at_memory(facts);
   look_at_replicas(server, facts);
+  return true;
 }
 
 void Examination::look_at_latency(Connection& server) {
@@ -301,7 +303,7 @@ void Examination::look_at_role(const Facts& facts) {
 void Examination::look_at_disk(Connection& server, const Facts& facts) {
   const std::string log = "appendonly yes and appendfsync always";
   if (value_of(facts, "aof_enabled") != "1") {
-    const bool snapshots = setting(server, "save").value_or("") != "";
+    const bool snapshots = !setting(server, "save").value_or("").empty();
     doubtful(std::string("its data is ") +
                  (snapshots ? "saved now and then" : "not saved for certain") +
                  ": after a restart it can have forgotten who holds, and let others in beside them",
@@ -349,7 +351,8 @@ void Examination::look_at_replicas(Connection& server, const Facts& facts) {
        ++at) {
     if (at->second.find("state=online") != std::string::npos) ++online;
   }
-  const std::string follow = std::to_string(online) + " replicas follow";
+  const std::string follow =
+      std::to_string(online) + (online == 1 ? " replica follows" : " replicas follow");
   if (online < address_.wait_replicas) {
     return bad(follow + ", fewer than wait-replicas=" + std::to_string(address_.wait_replicas),
                "start more replicas, or ask for fewer");

@@ -34,7 +34,8 @@ class Examination {
   void look_at_network();
   void look_at_sentinels();
   void look_at_cluster(Connection& node);
-  void look_at_server(Connection& server);
+  // Whether it is one.
+  bool look_at_server(Connection& server);
   void look_at_latency(Connection& server);
   void look_at_clock(Connection& server);
   bool look_at_version(const Facts& facts);

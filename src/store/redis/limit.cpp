@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <array>
 #include <cerrno>
 
 #include "errors.h"
@@ -15,29 +16,29 @@ namespace {
 // and the handlers of Interrupts need not be made.
 constexpr util::Duration kSoon = std::chrono::milliseconds(20);
 
-int poll_for(pollfd* fd, util::Duration duration, const sigset_t* mask) {
+// poll(2) passes over descriptors below 0.
+int poll_for(std::array<pollfd, 2>& fds, util::Duration duration, const sigset_t* mask) {
   const int64_t ns = std::max<int64_t>(duration.count(), 0);
   const timespec timeout{ns / 1'000'000'000, ns % 1'000'000'000};
-  const int result = ::ppoll(fd, fd != nullptr ? 1 : 0, &timeout, mask);
+  const int result = ::ppoll(fds.data(), fds.size(), &timeout, mask);
   if (result < 0 && errno != EINTR) throw OsError("cannot wait for a socket", errno);
   return result;
 }
 
 }  // namespace
 
-bool wait_for(int fd, short events, const Limit& limit) {
-  pollfd waiting{fd, events, 0};
-  pollfd* const set = fd >= 0 ? &waiting : nullptr;
+bool wait_for(int fd, short events, const Limit& limit, int other) {
+  std::array<pollfd, 2> set{pollfd{fd, events, 0}, pollfd{other, POLLIN, 0}};
   if (limit.interrupts != nullptr && limit.interrupts->caught()) throw Interrupted{};
   if (poll_for(set, std::min(kSoon, limit.until - util::monotonic_now()), nullptr) > 0) {
-    return true;
+    return set[0].revents != 0;
   }
   const sigset_t* mask = limit.interrupts != nullptr ? &limit.interrupts->wait_mask() : nullptr;
   while (true) {
     const util::Duration left = limit.until - util::monotonic_now();
     const int result = poll_for(set, left, mask);
     if (limit.interrupts != nullptr && limit.interrupts->caught()) throw Interrupted{};
-    if (result > 0) return true;
+    if (result > 0) return set[0].revents != 0;
     if (left.count() <= 0) return false;
   }
 }

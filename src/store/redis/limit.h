@@ -24,8 +24,9 @@ struct Limit {
 // Any command's answer has to come within this.
 inline constexpr util::Duration kCommandTimeout = std::chrono::seconds(2);
 
-// poll(2) on one descriptor. False: the limit passed. Throws Interrupted.
-bool wait_for(int fd, short events, const Limit& limit);
+// poll(2) on one descriptor. False: the limit passed, or `other` became readable before. Throws
+// Interrupted.
+bool wait_for(int fd, short events, const Limit& limit, int other = -1);
 // Sleeps until the limit. Throws Interrupted.
 void sleep_until(const Limit& limit);
 

@@ -43,7 +43,7 @@ class RedisStore : public Store {
   Situation situation(Kind kind, const std::string& key) override {
     const Books books(prefix_, kind, key);
     return ask(address_, [&](Client& client, const redis::Limit& limit) {
-      return books.look(client, limit).situation;
+      return books.look_closely(client, limit).situation;
     });
   }
 

@@ -162,7 +162,9 @@ std::optional<Reply> ReplyReader::next() {
   }
   if (object == nullptr) {
     // One item that is not whole yet; hiredis looks for its end from its start each time.
-    if (reader_->len - reader_->pos > kLongestText + 1024) senseless("it is too long");
+    const size_t there = reader_->len - reader_->pos;
+    const bool text = there > 0 && reader_->buf[reader_->pos] == '$';
+    if (there > (text ? kLongestText + 1024 : kLongestLine)) senseless("it is too long");
     return std::nullopt;
   }
   const std::unique_ptr<Reply> reply(static_cast<Reply*>(object));

@@ -42,7 +42,8 @@ void append(std::string& to, const Command& command);
 class ReplyReader {
  public:
   static constexpr size_t kMostBytes = 32UL << 20U;  // of one reply
-  static constexpr size_t kLongestText = 1UL << 20U;
+  static constexpr size_t kLongestText = 8UL << 20U;
+  static constexpr size_t kLongestLine = 1UL << 20U;
   static constexpr size_t kMostElements = 500'000;
 
   ReplyReader();

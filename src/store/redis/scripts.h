@@ -27,6 +27,7 @@ extern const Script kDismiss;
 extern const Script kEnd;
 extern const Script kSummary;
 extern const Script kRights;
+extern const Script kProbe;
 extern const Script kCatalogue;
 extern const Script kChange;
 
@@ -44,6 +45,11 @@ struct Keys {
   std::string base;
   std::array<std::string, 7> names;  // h q a p i m b
 };
+
+// What the connection of one who waits is called in the server's list of clients.
+inline std::string name_of_client(const std::string& id) {
+  return "cachify:" + id;
+}
 
 inline const char* kind_text(Kind kind) {
   if (kind == Kind::resource) return "resource";

@@ -1,9 +1,12 @@
 // Looking at the books and changing them for others: the other half of Books.
 #include <algorithm>
 #include <charconv>
+#include <set>
+#include <string_view>
 
 #include "store/redis/books.h"
 #include "store/redis/failure.h"
+#include "store/redis/random.h"
 #include "store/redis/record.h"
 
 namespace cachify::store::redis {
@@ -43,6 +46,26 @@ WaiterInfo waiter_of(const Reply& element) {
   waiter.who = record.who.who;
   waiter.since_us = record.since_us;
   return waiter;
+}
+
+// Who waits has a connection of this name. Empty when the server (or what stands before it) does
+// not tell truly, which shows by our own.
+std::set<std::string> named_clients(Connection& connection, const Limit& limit) {
+  const std::string us = name_of_client(random_id());
+  connection.send({"CLIENT", "SETNAME", us});
+  connection.send({"CLIENT", "LIST", "TYPE", "normal"});
+  connection.flush(limit);
+  static_cast<void>(connection.receive(limit));
+  const Reply list = connection.receive(limit);
+  if (list.type != Reply::Type::string) return {};
+  constexpr std::string_view kName = " name=";
+  std::set<std::string> names;
+  for (size_t at = list.text.find(kName); at != std::string::npos; at = list.text.find(kName, at)) {
+    at += kName.size();
+    names.insert(list.text.substr(at, list.text.find(' ', at) - at));
+  }
+  if (names.count(us) == 0) return {};
+  return names;
 }
 
 }  // namespace
@@ -98,6 +121,28 @@ Picture Books::look(Client& client, const Limit& limit, const std::string& watch
   return picture;
 }
 
+int64_t Books::bury_dead(Client& client, const Situation& situation, const Limit& limit) const {
+  if (situation.waiters.empty()) return 0;
+  const Limit soon = limit.within(kCommandTimeout);
+  const std::set<std::string> names = named_clients(*client.connection(), soon);
+  if (names.empty()) return 0;
+  std::vector<std::string> suspects;
+  for (const WaiterInfo& waiter : situation.waiters) {
+    if (names.count(name_of_client(waiter.id)) == 0) suspects.push_back(waiter.id);
+  }
+  if (suspects.empty()) return 0;
+  std::vector<std::string> arguments = {kind_text(kind_)};
+  arguments.insert(arguments.end(), suspects.begin(), suspects.end());
+  expect(client.request(kProbe, keys_, arguments, limit), "PROBED");
+  return settle(client, suspects, limit);
+}
+
+Picture Books::look_closely(Client& client, const Limit& limit, const std::string& watcher) const {
+  Picture picture = look(client, limit, watcher);
+  if (bury_dead(client, picture.situation, limit) > 0) picture = look(client, limit, watcher);
+  return picture;
+}
+
 void Books::set(Client& client, const char* name, const std::string& value,
                 const Limit& limit) const {
   const Reply reply = client.request(kSet, keys_, {kind_text(kind_), name, value}, limit);
@@ -106,6 +151,7 @@ void Books::set(Client& client, const char* name, const std::string& value,
 }
 
 int64_t Books::dismiss(Client& client, const Limit& limit) const {
+  bury_dead(client, look(client, limit).situation, limit);  // they are not dismissed
   const Reply reply = client.request(kDismiss, keys_, {kind_text(kind_)}, limit);
   expect(reply, "DISMISSED");
   settle(client, texts_in(reply.at(2)), limit);

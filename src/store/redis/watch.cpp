@@ -39,14 +39,16 @@ bool Watch::run() {
   bool reached = false;
   try {
     // Most questions are answered by the first look, which changes nothing.
-    Picture picture = look();
-    while (!(reached = enough_(picture.situation)) && !limit_.passed()) {
+    Picture picture = look(true);
+    while (!(reached = is_enough(picture.situation)) && !limit_.passed()) {
+      bool woken = false;
       if (id_.empty()) {
         id_ = random_id();
       } else {
-        sleep(picture);
+        woken = sleep(picture);
       }
-      picture = look();
+      // The dead announce nothing.
+      picture = look(!woken);
     }
   } catch (const Interrupted&) {
     // That is what false says.
@@ -55,8 +57,16 @@ bool Watch::run() {
   return reached;
 }
 
+bool Watch::is_enough(const Situation& situation) {
+  const int64_t begun_us = std::exchange(books_begun_us_, situation.created_us);
+  if (begun_us != 0 && begun_us != situation.created_us) {
+    in_doubt_until_ = util::monotonic_now() + address_.lease * 2 / 5 + seconds(1);
+  }
+  return util::monotonic_now() >= in_doubt_until_ && enough_(situation);
+}
+
 // An outage is ridden out by who has been told before that the store works.
-Picture Watch::look() {
+Picture Watch::look(bool closely) {
   const auto mode = id_.empty() ? Retries::Mode::first : Retries::Mode::queued;
   Retries retries(address_, mode,
                   {mode == Retries::Mode::first ? kNever : limit_.until, limit_.interrupts});
@@ -65,23 +75,25 @@ Picture Watch::look() {
       // What is on its way when the time is over counts.
       const Limit limit{std::max(retries.limit().until, util::monotonic_now() + kFarewell),
                         limit_.interrupts};
-      return books_.look(client_, limit, id_);
+      return closely ? books_.look_closely(client_, limit, id_) : books_.look(client_, limit, id_);
     } catch (const Failure& failure) {
       retries.after(failure);
     }
   }
 }
 
-void Watch::sleep(const Picture& picture) {
+// Whether something has changed.
+bool Watch::sleep(const Picture& picture) {
   const util::MonotonicTime now = util::monotonic_now();
   // A moment later, so that the server's clock agrees.
   const util::Duration next = picture.next_end.value_or(kLookAgain) + milliseconds(2);
-  const Limit nap = limit_.within(std::min<util::Duration>(next, kLookAgain));
+  Limit nap = limit_.within(std::min<util::Duration>(next, kLookAgain));
+  if (now < in_doubt_until_) nap.until = std::min(nap.until, in_doubt_until_);
+  std::optional<Reply> woken;
   try {
     Connection& connection = *client_.connection();
     connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
     connection.flush(nap.within(kCommandTimeout));
-    std::optional<Reply> woken;
     while (!woken && wait_for(connection.fd(), POLLIN, nap)) woken = connection.try_receive();
     if (!woken) {
       client_.disconnect();  // it is blocked; a new one can be used at once
@@ -98,6 +110,7 @@ void Watch::sleep(const Picture& picture) {
   } else {
     pause_ = kFirstPause;
   }
+  return woken.has_value();
 }
 
 // Else the books forget us by themselves, a minute later.

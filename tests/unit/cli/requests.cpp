@@ -1,9 +1,8 @@
 // Command lines, read by the tables of the verbs, into requests.
 #include <doctest/doctest.h>
 
-#include "cli/lock_run.h"
 #include "cli/parser.h"
-#include "cli/pool_run.h"
+#include "cli/run_command.h"
 #include "errors.h"
 
 using namespace cachify;
@@ -13,6 +12,13 @@ using namespace std::chrono_literals;
 namespace {
 
 const std::vector<std::string> kCommand = {"./job.sh", "a b", ""};
+
+struct PoolRun : RunCommand {
+  PoolRun() : RunCommand(store::Kind::pool) {}
+};
+struct LockRun : RunCommand {
+  LockRun() : RunCommand(store::Kind::lock) {}
+};
 
 template <class Verb>
 run::Request request_of(const std::vector<std::string>& words, const Settings& settings = {},
@@ -194,9 +200,46 @@ TEST_CASE("unknown options, stray words and abbreviations are refused") {
   CHECK_THROWS_AS(lock({"--weight", "2"}), UsageError);
 }
 
-TEST_CASE("a key is needed, and only one") {
+TEST_CASE("a key is needed, and for a pool only one") {
   CHECK_THROWS_AS(request_of<PoolRun>({"--max", "4"}), UsageError);
-  CHECK_THROWS_AS(lock({"--key", "y"}), UsageError);
+  CHECK_THROWS_AS(request_of<LockRun>({}), UsageError);
+  CHECK_THROWS_AS(pool({"--key", "y"}), UsageError);
+  CHECK(pool({}).keys.empty());
+}
+
+TEST_CASE("a lock takes several keys, each of them once, in the order given") {
+  using Keys = std::vector<std::string>;
+  CHECK(lock({}).keys.empty());
+  CHECK(lock({"--key", "jobs"}).keys.empty());
+  CHECK(lock({"-k", "b{x}", "-k", "jobs", "-k", "b1", "-a", "x=1", "-k", "a"}).keys ==
+        Keys{"jobs", "b1", "a"});
+  CHECK_THROWS_AS(lock({"-k", "{nothing}"}), UsageError);
+  CHECK_THROWS_AS(lock({"-k", ""}), UsageError);
+}
+
+TEST_CASE("--replace implies waiting, and takes the time to KILL from this call") {
+  CHECK_FALSE(lock({}).claim.replace);
+  run::Request request = lock({"--replace", "running", "--kill-after", "2s"});
+  CHECK(request.claim.replace->running);
+  CHECK_FALSE(request.claim.replace->waiting);
+  CHECK(request.claim.replace->kill_after == 2s);
+  CHECK(request.wait);
+  CHECK_FALSE(request.timeout);
+  request = pool({"--replace", "both", "-t", "3s"});
+  CHECK(request.claim.replace->running);
+  CHECK(request.claim.replace->waiting);
+  CHECK(request.claim.replace->kill_after == 10s);
+  CHECK(request.timeout == util::Duration(3s));
+  CHECK(lock({"--replace", "waiting"}).claim.replace->waiting);
+  CHECK_FALSE(lock({"--replace", "waiting"}).claim.replace->running);
+  // Who does not wait replaces nobody.
+  request = lock({"--replace", "both", "-t", "0"});
+  CHECK_FALSE(request.wait);
+  CHECK_FALSE(request.claim.replace);
+  Settings settings;
+  settings.timeout = 0s;
+  CHECK(lock({"--replace", "both"}, settings).wait);
+  CHECK_THROWS_AS(lock({"--replace", "all"}), UsageError);
 }
 
 TEST_CASE("--max may be left out, for pools that were resized") {

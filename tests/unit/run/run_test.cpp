@@ -243,6 +243,59 @@ TEST_CASE("a release that fails is told, and the command's code stands") {
   CHECK(done.output == "cachify: the store has gone away\n");
 }
 
+TEST_CASE(
+    "several locks are asked for in the order of their bytes, and the command knows them all") {
+  Request asked = shell("env | grep -A1 -E '^CACHIFY_(ID|KEY)='");
+  asked.claim.kind = store::Kind::lock;
+  asked.keys = {"b", "a"};
+  FakeStore store;
+  const auto done = in_child([&] {
+    const int code = run::run(store, asked).code;
+    const bool in_order =
+        store.claims.size() == 2 && store.claims[0].key == "a" && store.claims[1].key == "b";
+    return in_order && store.lease.released == 2 ? code : 99;
+  });
+  CHECK(done.code() == 0);
+  CHECK(done.output.find("CACHIFY_KEY=b\na\n") != std::string::npos);
+  CHECK(done.output.find("CACHIFY_ID=id-1\nid-1\n") != std::string::npos);
+}
+
+TEST_CASE("of several locks the earlier ones are given back when one is not to be had") {
+  Request asked = shell("echo started");
+  asked.claim.kind = store::Kind::lock;
+  asked.keys = {"c", "b", "a"};
+  for (const auto& [outcome, code] : {std::pair{Outcome::full, 75}, {Outcome::timed_out, 124}}) {
+    FakeStore store;
+    store.steps.push_back({Outcome::admitted, {}});
+    store.steps.push_back({outcome, {}});
+    const auto done = in_child([&] {
+      const int ended = run::run(store, asked).code;
+      return store.lease.released == 1 && store.lease.destroyed == 1 ? ended : 99;
+    });
+    CHECK(done.code() == code);
+    CHECK(done.output.starts_with("cachify: b"));
+  }
+}
+
+TEST_CASE("of several locks one that is lost while another is waited for ends it") {
+  Request asked = shell("echo started");
+  asked.claim.kind = store::Kind::lock;
+  asked.keys = {"b", "a"};
+  FakeStore store;
+  store.steps.push_back({Outcome::admitted, {}});
+  store.steps.push_back({Outcome::interrupted, [&store](auto&, store::WaitObserver& observer) {
+                           if (!observer.go_on()) return;
+                           store.lease.ticks = {store::Lease::State::taken};
+                           if (observer.go_on()) throw StoreError("it goes on");
+                         }});
+  const auto done = in_child([&] {
+    const int ended = run::run(store, asked).code;
+    return store.lease.released == 1 ? ended : 99;
+  });
+  CHECK(done.code() == 76);
+  CHECK(done.output == "cachify: a: the lock was lost or taken away before the command ran\n");
+}
+
 TEST_CASE("patience: not waiting, waiting, a deadline, and a time-out of nothing") {
   const auto patience = [](bool wait, std::optional<util::Duration> timeout) {
     FakeStore store = refusing(Outcome::closed);

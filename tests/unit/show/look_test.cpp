@@ -67,3 +67,13 @@ TEST_CASE("colour stands around pieces only, and only where it is wanted") {
   CHECK(rendered(line, {std::nullopt, false}) == "abc");
   CHECK(rendered({{"abcdef", Paint::bad}, {"more"}}, {5, true}) == "\x1b[31mab...\x1b[0m");
 }
+
+TEST_CASE("what has to be read to its end is wrapped instead of cut") {
+  using Lines = std::vector<std::string>;
+  CHECK(wrapped({"abcdefg"}, {3, false}) == Lines{"abc", "def", "g"});
+  CHECK(wrapped({"漢字x"}, {3, false}) == Lines{"漢", "字x"});
+  CHECK(wrapped({"abcdefg"}, {}) == Lines{"abcdefg"});
+  CHECK(wrapped({"ab\n"}, {3, false}) == Lines{"ab\\", "n"});
+  CHECK(wrapped({""}, {3, false}) == Lines{""});
+  CHECK(wrapped({"漢"}, {1, false}) == Lines{"."});
+}

@@ -3,7 +3,7 @@ set(scripts_folder ${PROJECT_SOURCE_DIR}/src/store/redis/scripts)
 set(redis_script_definitions "")
 file(READ ${scripts_folder}/common.lua common)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${scripts_folder}/common.lua)
-foreach(name IN ITEMS Take Keep Free Settle Size Look Set Dismiss End Summary Rights Catalogue
+foreach(name IN ITEMS Take Keep Free Settle Size Look Set Dismiss End Summary Rights Probe Catalogue
         Change)
   string(TOLOWER ${name} file)
   file(READ ${scripts_folder}/${file}.lua body)

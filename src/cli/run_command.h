@@ -1,16 +1,17 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/claim_options.h"
 #include "cli/command.h"
-#include "cli/run_options.h"
 
 namespace cachify::cli {
 
-class LockRun : public Command {
+// `pool run` and `lock run`.
+class RunCommand : public Command {
  public:
+  explicit RunCommand(store::Kind kind) : kind_(kind), claim_(kind, /*with_command=*/true) {}
   const Manual& manual() const noexcept override;
   void add_options(OptionTable& table) override;
   bool takes_command() const noexcept override { return true; }
@@ -20,12 +21,8 @@ class LockRun : public Command {
   run::Request request(const Settings& settings, const std::vector<std::string>& command) const;
 
  private:
-  KeyOptions key_;
-  bool shared_ = false;
-  std::optional<int64_t> weight_;
-  ExpiryOption exp_;
-  WaitOptions wait_;
-  RefusalOptions refusal_;
+  const store::Kind kind_;
+  ClaimOptions claim_;
   CommandOptions command_;
 };
 
