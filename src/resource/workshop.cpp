@@ -51,11 +51,9 @@ std::string content_of(int fd) {
 
 }  // namespace
 
-// The inner shell is the user's text and nothing else; the outer one outlives it, whatever it does,
-// and has nothing to say about it.
+// The inner shell is the user's text and nothing else; the outer one outlives it, whatever it does.
 const char* const kCreateWrapper =
-    "exec 9>&2 2>/dev/null; sh -c \"$1\" 2>&9 9>&-; code=$?; "
-    "printf '\\000%s\\n' \"$code\"; exit \"$code\"";
+    "sh -c \"$1\"; code=$?; printf '\\000%s\\n' \"$code\"; exit \"$code\"";
 
 Made made_of(const std::string& printed) {
   Made made;
