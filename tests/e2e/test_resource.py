@@ -11,6 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
+from redis_server import RedisStore
 from support import Case, alive, children_of, main, on_every_store, wait_until
 
 # Notes what it does in $LOG, and prints its handle.
@@ -241,6 +242,20 @@ class Making(ResourceCase):
         self.assert_refused(done, 69, "--create took longer than 300ms")
         wait_until(lambda: not alive(int(pid.read_text())), "its child has ended")
         self.assertEqual(self.status()["resources"], [])
+
+    def test_a_signal_after_the_command_ends_the_spares_and_keeps_its_code(self):
+        started = self.path("started")
+        spare = f"{MAKE}; exit"
+        slow = f'[ "$CACHIFY_SERIAL" = 1 ] && {{ {spare}; }}; touch {started}; sleep 1000'
+        holder = self.hold_with("--create", slow, "--min", "2", "--max", "2")
+        wait_until(started.exists, "the spare is being made")
+        command = holder.command_pid
+        os.kill(command, signal.SIGKILL)
+        wait_until(lambda: self.status()["in_use"] == 0, "the slot was given back")
+        self.assertIsNone(holder.process.poll())
+        holder.process.send_signal(signal.SIGTERM)
+        self.assertEqual(holder.process.wait(30), 128 + signal.SIGKILL)
+        self.assertEqual(self.listed(), ["db1"])
 
     def test_what_a_failing_create_has_printed_is_destroyed(self):
         done = self.run_with("--create", MAKE + "; exit 1", "--destroy", DESTROY)
@@ -579,6 +594,61 @@ class Crashes(ResourceCase):
         if self.store_class.name == "file":
             left = [name for name in os.listdir(self.store.directory) if name.startswith("work.")]
             self.assertLessEqual(len(left), started // 10)
+
+
+class Leases(ResourceCase):
+    """What only a store with leases can do to a holder."""
+
+    store_class = RedisStore
+
+    def test_a_lease_is_kept_while_a_long_create_runs(self):
+        gate = self.path("gate")
+        os.mkfifo(gate)
+        holder = self.hold_with(
+            "--create", f'read -r x <"{gate}"; {MAKE}', "--max", "1", wait_for_start=False
+        )
+
+        def old():
+            resources = self.status()["resources"]
+            return resources and resources[0]["age"] > 2.5  # leases
+
+        wait_until(old, "the lease would have ended")
+        with open(gate, "w", encoding="ascii") as pipe:
+            pipe.write("go\n")
+        self.wait_for_holder(holder)
+        self.assertEqual(holder.finish(3), 3)
+
+    def test_who_slept_past_his_lease_does_not_use_it_beside_the_next_one(self):
+        holder = self.hold_with("--from", "a,b")
+        self.assertEqual(holder.environment["CACHIFY_RESOURCE"], "a")
+        holder.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: self.status()["in_use"] == 0, "the lease has ended")
+        other = self.hold_with("--from", "a,b")
+        self.assertEqual(other.environment["CACHIFY_RESOURCE"], "a")
+        # There is a free slot, but what belonged to the old one is another's.
+        holder.process.send_signal(signal.SIGCONT)
+        self.assertEqual(holder.process.wait(30), 76)
+        self.assertEqual(other.finish(), 0)
+
+    def lose_everything(self):
+        connection = self.store.server.connect()
+        try:
+            connection("DEL", *connection("KEYS", self.store.prefix + "*"))
+        finally:
+            connection.close()
+
+    def test_what_is_in_use_is_not_lent_again_when_the_server_has_lost_its_data(self):
+        holder = self.hold_with("--create", MAKE, "--max", "2")
+        self.lose_everything()
+        wait_until(
+            lambda: self.store.server("KEYS", self.store.prefix + "*:h"), "the holder is back"
+        )
+        done = self.run_with("--create", MAKE, "--max", "2", "--wait")
+        self.assertEqual(done.returncode, 69)
+        self.assertIn("the store has lost the list of the resources of r", done.stderr)
+        self.assertEqual(holder.finish(), 0)
+        self.assertEqual(self.listed(), ["db1"])
+        self.assertEqual(self.got("--create", MAKE, "--max", "2"), ["db1"])
 
 
 class Damage(ResourceCase):
