@@ -137,16 +137,10 @@ class Quick(Case):
     def test_a_waiter_is_served_by_its_release(self):
         for noun, most in (("pool", ["-n", "1"]), ("lock", [])):
             self.cachify(noun, "run", "-k", "r", *most, "--", "true")
-            gate = f"{self.dir}" + "/gate-" + noun
-            holder = self.start(noun, "run", "-k", "r", *most, "--", "sh", "-c",
-                                'while ! [ -e "$1" ]; do sleep 0.02; done', "sh", gate)
-            wait_until(lambda: self.cachify(noun, "run", "-k", "r", *most, "--", "true").returncode == 75,
-                       "the holder")
+            holder = self.hold(noun, "run", "-k", "r", *most)
             waiter = self.start(noun, "run", "-k", "r", *most, "-w", "--", "true")
             wait_until(lambda: is_waiting(waiter.pid), "the waiter")
-            with open(gate, "w", encoding="utf-8"):
-                pass
-            self.assertEqual(holder.wait(timeout=30), 0)
+            self.assertEqual(holder.finish(), 0)
             self.assertEqual(waiter.wait(timeout=30), 0)
 
 

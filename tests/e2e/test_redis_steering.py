@@ -81,6 +81,28 @@ class Ending(Steering):
         self.assertEqual(waiting.wait(10), 0)
         self.assertEqual(self.marks(), [])
 
+    def test_who_is_out_of_reach_of_two_decisions_learns_of_both(self):
+        holder = self.hold(*POOL, "1")
+        self.wait_until_listening()
+        holder.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process_state(holder.process.pid) == "T", "it has stopped")
+        waiting = self.start("pool", "release", "-k", "jobs", "--all", "--terminate")
+        wait_until(self.marks, "the mark is there")
+        self.steer("pool", "release", "--all")
+        self.assertEqual(waiting.wait(10), 0)
+        holder.process.send_signal(signal.SIGCONT)
+        self.assert_taken(holder)
+
+    def test_a_server_that_is_out_of_memory_lets_holders_go(self):
+        holder = self.hold(*POOL, "1")
+        other = self.hold(*LOCK)
+        self.wait_until_listening(2)
+        self.server("CONFIG", "SET", "maxmemory", "1")
+        self.steer("pool", "release", "--all", "--terminate")
+        self.assert_taken(holder)
+        self.steer("lock", "release")
+        self.assertEqual(other.finish(4), 4)
+
     def marks(self):
         return self.server("KEYS", "*:e:*")
 

@@ -129,6 +129,15 @@ class Status(LookingCase):
         now = self.wait_for_status(lambda now: now["size"] == 1, "the slot has expired")
         self.assertEqual([one["slot"] for one in now["holders"]], [1])
 
+    def test_a_dead_waiter_is_left_out(self):
+        self.hold("lock", "run", "-k", "jobs")
+        waiter = self.start("lock", "run", "-k", "jobs", "-w", "--", "true")
+        self.wait_for_queued(waiter)
+        self.assertEqual(self.status("lock")["waiting"], 1)
+        waiter.kill()
+        waiter.wait()
+        self.wait_for_status(lambda now: now["waiting"] == 0, "the dead waiter is left out", "lock")
+
     def test_a_stored_cap_below_what_is_in_use(self):
         self.hold(*JOBS)
         self.hold(*JOBS)
@@ -196,18 +205,8 @@ class Status(LookingCase):
         self.assertEqual(self.told("pool", "list", schema=json_schema.LIST), [summary])
 
 
-class Deaths(LookingCase):
-    """On the file store, where kernel locks tell at once. Redis has no orphans, as a lease can't
-    outlive its cachify, and finds out about a dead waiter when its turn comes."""
-
-    def test_a_dead_waiter_is_left_out(self):
-        self.hold("lock", "run", "-k", "jobs")
-        waiter = self.start("lock", "run", "-k", "jobs", "-w", "--", "true")
-        self.wait_for_queued(waiter)
-        self.assertEqual(self.status("lock")["waiting"], 1)
-        waiter.kill()
-        waiter.wait()
-        self.assertEqual(self.status("lock")["waiting"], 0)
+class Orphans(LookingCase):
+    """Redis has none: a lease can't outlive its cachify there."""
 
     def test_a_slot_whose_cachify_was_killed_is_an_orphan(self):
         holder = self.hold(*JOBS)

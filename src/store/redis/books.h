@@ -71,8 +71,8 @@ struct Picture {
 // What somebody has decided about a holder in its absence, as it stands in the books; see
 // scripts/common.lua.
 struct Mark {
-  enum class Kind { none, end_command, given_back };
-  Kind kind = Kind::none;
+  bool given_back = false;
+  bool end_command = false;
   std::optional<util::Duration> kill_after;  // end_command: where who decided says so
 };
 Mark parse_mark(const std::string& text);

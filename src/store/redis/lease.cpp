@@ -152,10 +152,11 @@ void RedisLease::read_answer() {
 // What somebody has decided about our slot.
 void RedisLease::obey(const std::string& text) {
   const Mark mark = parse_mark(text);
-  if (mark.kind == Mark::Kind::given_back) {
+  if (mark.given_back) {
     over_ = true;
     news_ = State::released;
-  } else if (mark.kind == Mark::Kind::end_command && !taken_) {
+  }
+  if (mark.end_command && !taken_) {
     taken_ = true;
     kill_after_ = mark.kill_after;
     news_ = State::taken;

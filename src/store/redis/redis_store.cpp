@@ -68,13 +68,13 @@ class RedisStore : public Store {
 
   int64_t give_back(Kind kind, const std::string& key,
                     const std::optional<std::string>& id) override {
-    return static_cast<int64_t>(end(kind, key, id, {Mark::Kind::given_back, {}}).size());
+    return static_cast<int64_t>(end(kind, key, id, {true, false, {}}).size());
   }
 
   std::vector<std::string> terminate(Kind kind, const std::string& key,
                                      const std::optional<std::string>& id,
                                      std::optional<util::Duration> kill_after) override {
-    return end(kind, key, id, {Mark::Kind::end_command, kill_after});
+    return end(kind, key, id, {false, true, kill_after});
   }
 
   bool wait_until(Kind kind, const std::string& key,

@@ -72,21 +72,26 @@ std::set<std::string> named_clients(Connection& connection, const Limit& limit) 
 
 Mark parse_mark(const std::string& text) {
   Mark mark;
-  if (text == "R") mark.kind = Mark::Kind::given_back;
-  if (!text.starts_with("T")) return mark;
-  mark.kind = Mark::Kind::end_command;
+  std::string_view rest = text;
+  mark.given_back = rest.starts_with('R');
+  if (mark.given_back) rest.remove_prefix(1);
+  mark.end_command = rest.starts_with('T');
+  if (!mark.end_command || rest.size() < 3) return mark;
+  rest.remove_prefix(2);
   int64_t us = 0;
-  const char* const end = text.data() + text.size();
-  if (text.size() > 2 && std::from_chars(text.data() + 2, end, us).ptr == end) {
-    mark.kill_after = microseconds(std::min(us, util::Duration::max().count() / 1000));
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), us);
+  if (error == std::errc() && end == rest.data() + rest.size()) {
+    mark.kill_after =
+        microseconds(std::clamp<int64_t>(us, 0, util::Duration::max().count() / 1000));
   }
   return mark;
 }
 
 std::string text_of(const Mark& mark) {
-  if (mark.kind == Mark::Kind::given_back) return "R";
-  if (!mark.kill_after) return "T";
-  return "T " + std::to_string(mark.kill_after->count() / 1000);
+  std::string text = mark.given_back ? "R" : "";
+  if (mark.end_command) text += "T";
+  if (mark.kill_after) text += " " + std::to_string(mark.kill_after->count() / 1000);
+  return text;
 }
 
 Picture Books::look(Client& client, const Limit& limit, const std::string& watcher) const {

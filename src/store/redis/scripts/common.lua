@@ -9,7 +9,8 @@
 --   c HASH  of a resource: its catalogue: version, text, done (the changes made last)
 --   g:<id> LIST  wakes the waiter or watcher; carries no truth, `h` does
 --   e:<id> the mark: what somebody has decided about `id` in its absence, until it must have noticed
---          T [us]  holder: end COMMAND, KILL so long after TERM     R  holder: the slot was given back
+--          T [us]  holder: end COMMAND, KILL so long after TERM
+--          R       holder: the slot was given back; what it was told before stands behind it
 --          D       waiter: dismissed                     N  waiter: left without any cap
 --          A holder also listens to the channel of that name.
 -- Times are microseconds of the server's clock. A record is one line of text:
@@ -95,7 +96,7 @@ end
 -- holder then notices by itself.
 local function tell(id, mark)
   call('SET', base .. 'e:' .. id, mark, 'PX', int((math.max(span, ALIVE) + SPARE) / 1000))
-  if mark == 'R' or string.sub(mark, 1, 1) == 'T' then redis.pcall('PUBLISH', base .. 'e:' .. id, mark) end
+  if string.find(mark, '^[RT]') then redis.pcall('PUBLISH', base .. 'e:' .. id, mark) end
 end
 
 -- The answers for many names, in order, with few commands, as one takes some thousands at most.

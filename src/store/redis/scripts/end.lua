@@ -2,6 +2,8 @@
 -- Marks the holder `id`, or all of them where it is empty, and says which. With the mark R their
 -- slots are given back; with T they hold until they give them back themselves.
 local _, id, mark = unpack(ARGV)
+-- Writes nothing, but lets the rest go on when the server is out of memory, as in keep.
+call('DEL', base .. 'g:')
 purge()
 local ids = call('ZRANGE', H, 0, -1)
 if id ~= '' then ids = call('ZSCORE', H, id) and {id} or {} end
@@ -12,7 +14,7 @@ for _, holder in ipairs(ids) do
     tell(holder, mark)
     marked[#marked + 1] = holder
   elseif not call('ZSCORE', P, holder) then
-    tell(holder, mark)
+    tell(holder, mark .. (call('GET', base .. 'e:' .. holder) or ''))
     drop_holder(holder)
     marked[#marked + 1] = holder
   end

@@ -11,7 +11,7 @@ local me = parse(text)
 call('DEL', base .. 'g:' .. id)
 
 local mark = call('GET', base .. 'e:' .. id) or ''
-if mark == 'R' then return {'KEPT', epoch or '', mark} end
+if string.sub(mark, 1, 1) == 'R' then return {'KEPT', epoch or '', mark} end
 if me.hard > 0 and now >= me.hard then return {'ENDED', epoch or '', mark} end
 local lease_end = now + lease
 if me.hard > 0 then lease_end = math.min(lease_end, me.hard) end

@@ -3,6 +3,9 @@
 local WATCH = 60e6  -- so long, if not heard of before
 local _, watcher = unpack(ARGV)
 if watcher ~= '' then
+  -- What woke it before is told by this answer. Also lets the rest go on when the server is out of
+  -- memory, as in keep.
+  call('DEL', base .. 'g:' .. watcher)
   call('ZADD', base .. 'w', int(now + WATCH), watcher)
   call('PEXPIRE', base .. 'w', int((WATCH + SPARE) / 1000))
   call('HSET', M, 'watched', int(now + WATCH))

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "store/redis/books.h"
 #include "store/redis/failure.h"
 #include "store/redis/scripts.h"
 
@@ -50,4 +51,42 @@ TEST_CASE("names of keys keep pools, locks and strange characters apart") {
   CHECK(Keys("cachify:", Kind::lock, "jobs").names[6] == "cachify:lock:{jobs}:b");
   CHECK(Keys("p{}", Kind::lock, "a{b}%").names[1] == "p%7B%7Dlock:{a%7Bb%7D%25}:q");
   CHECK(Keys("", Kind::lock, "a").wake_up("id") == "lock:{a}:g:id");
+}
+
+TEST_CASE("names of books lead back to their keys, and to nobody else's") {
+  for (const char* key : {"jobs", "a{b}%", "%7B", "*?[x]\\", "}:m", "ü \n"}) {
+    CAPTURE(key);
+    const std::string name = Keys("p{}*:", Kind::pool, key).base + "m";
+    CHECK(key_of_books(name, "p{}*:", Kind::pool) == key);
+    CHECK_FALSE(key_of_books(name, "p{}*:", Kind::lock));
+    CHECK_FALSE(key_of_books(name, "p", Kind::pool));
+    CHECK_FALSE(key_of_books(name + "m", "p{}*:", Kind::pool));
+  }
+  CHECK_FALSE(key_of_books("pool:{}:m", "", Kind::pool));
+  CHECK_FALSE(key_of_books("pool:{a}b}:m", "", Kind::pool));
+  CHECK(pattern_of_books("a*[b]?\\", Kind::lock) == "a\\*\\[b\\]\\?\\\\lock:{*}:m");
+}
+
+TEST_CASE("marks come back as they were, and others mean nothing") {
+  using std::chrono::milliseconds;
+  const Mark end = parse_mark(text_of(Mark{false, true, milliseconds(1500)}));
+  CHECK(end.end_command);
+  CHECK_FALSE(end.given_back);
+  CHECK(end.kill_after == milliseconds(1500));
+  CHECK_FALSE(parse_mark(text_of(Mark{false, true, {}})).kill_after);
+  const Mark back = parse_mark(text_of(Mark{true, false, {}}));
+  CHECK(back.given_back);
+  CHECK_FALSE(back.end_command);
+  const Mark both = parse_mark("RT 2000");
+  CHECK(both.given_back);
+  CHECK(both.end_command);
+  CHECK(both.kill_after == milliseconds(2));
+  for (const char* text : {"", "D", "N", "rubbish"}) {
+    CHECK_FALSE(parse_mark(text).given_back);
+    CHECK_FALSE(parse_mark(text).end_command);
+  }
+  for (const char* text : {"T x", "T 99999999999999999999", "T", "T "}) {
+    CHECK(parse_mark(text).end_command);
+    CHECK_FALSE(parse_mark(text).kill_after);
+  }
 }
