@@ -13,9 +13,9 @@
 #include "errors.h"
 #include "run/child.h"
 #include "run/deadline.h"
-#include "util/time_text.h"
 #include "run/program.h"
 #include "util/files.h"
+#include "util/time_text.h"
 
 namespace cachify::resource {
 

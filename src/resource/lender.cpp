@@ -274,6 +274,7 @@ void Lender::pause(util::Duration time) {
 // --- around COMMAND -----------------------------------------------------------------------------
 
 std::optional<util::MonotonicTime> Lender::attend() noexcept {
+  const run::Interrupts::Hold hold(*interrupts_);
   try {
     if (std::exchange(errands_due_, false)) errands_.plan(true, *interrupts_);
   } catch (const std::exception& error) {

@@ -53,6 +53,21 @@ class Interrupts {
   // instead of letting them end cachify.
   void command_ended() noexcept;
 
+  // While it lives, waits open no signal, not even the poke: COMMAND runs, and who looks after it
+  // is to find all of them. For what is done beside COMMAND and may wait for a mutex.
+  class Hold {
+   public:
+    explicit Hold(Interrupts& interrupts) noexcept : interrupts_(interrupts) {
+      interrupts_.hold(true);
+    }
+    ~Hold() { interrupts_.hold(false); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    Interrupts& interrupts_;
+  };
+
   // For the child between vfork and exec: mask and dispositions exactly as cachify got them.
   // Changes nothing in memory; async-signal-safe.
   void restore_in_child() const noexcept;
@@ -76,6 +91,7 @@ class Interrupts {
   static constexpr std::array kStops{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
   bool interrupts_us(int signal) const noexcept;
+  void hold(bool on) noexcept;
   void take_over_given_mask() noexcept;
   void install();
   void make_wait_mask() noexcept;
@@ -88,6 +104,7 @@ class Interrupts {
   struct sigaction given_child_;
   bool installed_ = false;
   bool command_ended_ = false;
+  bool held_ = false;
   std::array<bool, kStops.size()> handled_{};
   struct sigaction given_tick_;
   struct sigaction given_poke_;

@@ -25,7 +25,8 @@ class Escort {
   virtual std::optional<std::vector<std::string>> prepare(store::Lease& lease,
                                                           Interrupts& interrupts) = 0;
   // COMMAND runs: at its start, after each signal (CHLD included), and when it was asked for. When
-  // it wants to be called next at the latest. Never blocks for longer than Lease::tick().
+  // it wants to be called next at the latest. Never blocks for longer than Lease::tick(), and opens
+  // no signal meanwhile (Interrupts::Hold).
   virtual std::optional<util::MonotonicTime> attend() noexcept = 0;
   // Whatever became of prepare() and COMMAND, which was reaped: the slot is given back next.
   virtual void give_back() noexcept = 0;

@@ -83,7 +83,8 @@ const store::HolderInfo* holder_of(const Resources& now, const Item& item) {
 }
 
 double seconds(int64_t us) {
-  return static_cast<double>(std::max<int64_t>(us, 0) / 1000) / 1000;
+  const int64_t ms = std::max<int64_t>(us, 0) / 1000;
+  return static_cast<double>(ms) / 1000;
 }
 
 Json resource_json(const Resources& now, const Item& item) {

@@ -1,5 +1,6 @@
 """resource run and its kin: who gets which one, what is made and destroyed, and what a crash leaves."""
 
+import fcntl
 import json
 import os
 import random
@@ -649,6 +650,43 @@ class Leases(ResourceCase):
         self.assertEqual(holder.finish(), 0)
         self.assertEqual(self.listed(), ["db1"])
         self.assertEqual(self.got("--create", MAKE, "--max", "2"), ["db1"])
+
+
+class Mutex(ResourceCase):
+    """What happens to COMMAND while its cachify waits for the mutex is not missed."""
+
+    def in_the_mutex(self):
+        """A holder whose spare was made, and who waits to write that down: (holder, the lock)."""
+        gate = self.path("gate")
+        os.mkfifo(gate)
+        create = f'[ "$CACHIFY_SERIAL" = 1 ] || read -r x <"{gate}"; {MAKE}'
+        holder = self.hold_with("--create", create, "--min", "2", "--max", "2")
+        wait_until(lambda: len(self.status()["resources"]) == 2, "the spare is being made")
+        (file,) = (one for one in self.store.directory.glob("resource.*") if "~" not in one.name)
+        lock = open(file, "rb")  # pylint: disable=consider-using-with
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with open(gate, "w", encoding="ascii") as pipe:
+            pipe.write("go\n")
+        flock = {"x86_64": "73", "aarch64": "32"}[os.uname().machine]
+        syscall = Path(f"/proc/{holder.process.pid}/syscall")
+        wait_until(lambda: syscall.read_text().split()[0] == flock, "it waits for the mutex")
+        return holder, lock
+
+    def test_its_end(self):
+        holder, lock = self.in_the_mutex()
+        os.kill(holder.command_pid, signal.SIGKILL)
+        wait_until(lambda: not alive(holder.command_pid), "the command has ended")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        self.assertEqual(holder.process.wait(30), 128 + signal.SIGKILL)
+        self.assertEqual(self.status()["available"], 2)
+
+    def test_a_signal_for_it(self):
+        holder, lock = self.in_the_mutex()
+        holder.process.send_signal(signal.SIGTERM)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        self.assertEqual(holder.process.wait(30), -signal.SIGTERM)
+        self.assertEqual(self.status()["available"], 2)
 
 
 class Damage(ResourceCase):
