@@ -510,6 +510,7 @@ class Crashes(ResourceCase):
                     "what is left was looked at",
                 )
                 self.assertEqual(self.listed(stage), handles)
+                self.assertEqual(self.cachify("resource", "stop", "-k", stage).returncode, 0)
 
     def test_killed_while_it_destroys_leaves_that_to_the_next_one(self):
         os.mkfifo(self.path("gate"))
