@@ -6,7 +6,9 @@
 {
   build_packages=(g++ cmake ninja-build libcli11-dev nlohmann-json3-dev libtomlplusplus-dev
     libhiredis-dev libssl-dev)
-  test_packages=(doctest-dev iproute2 openssl python3 redis-sentinel redis-server strace)
+  test_packages=(doctest-dev iproute2 openssl python3 python3-redis redis-sentinel redis-server
+    strace)
+  fuzz_packages=(clang)
   lint_packages=(clang clang-format clang-tidy codespell mandoc python3 shellcheck)
   model_packages=(spin gcc libc6-dev)
 }

@@ -105,7 +105,7 @@ Settings load_settings(const Overrides& overrides) {
     settings.store = *overrides.store;
     settings.store_origin.clear();
   }
-  if (overrides.prefix) settings.prefix = *overrides.prefix;
+  if (overrides.prefix) settings.prefix = overrides.prefix;
   if (overrides.verbosity) {
     settings.quiet = *overrides.verbosity == util::Verbosity::quiet;
     settings.verbose = *overrides.verbosity == util::Verbosity::verbose;

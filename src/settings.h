@@ -19,7 +19,7 @@ struct Settings {
   std::string store = "file:";
   // Who is to blame for a bad `store`: a variable, or a file and line; empty: the command line.
   std::string store_origin;
-  std::string prefix = "cachify:";
+  std::optional<std::string> prefix;          // not given: the store's own
   std::optional<std::string> redis_password;  // never printed
   std::optional<util::Duration> slot_exp;     // pools; 0 stands for `none`
   std::optional<util::Duration> exp;          // locks; 0 stands for `none`

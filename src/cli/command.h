@@ -45,6 +45,7 @@ std::unique_ptr<Command> make_lock_status();
 std::unique_ptr<Command> make_pool_acquire();
 std::unique_ptr<Command> make_pool_close();
 std::unique_ptr<Command> make_pool_list();
+std::unique_ptr<Command> make_pool_map();
 std::unique_ptr<Command> make_pool_open();
 std::unique_ptr<Command> make_pool_release();
 std::unique_ptr<Command> make_pool_resize();

@@ -21,6 +21,7 @@ constexpr CommandRow kCommands[] = {
     {"pool", "acquire", "Take a slot without a command, until release", make_pool_acquire},
     {"pool", "close", "Refuse newcomers", make_pool_close},
     {"pool", "list", "Print every pool that is in use", make_pool_list},
+    {"pool", "map", "Run a command for each item, in slots", make_pool_map},
     {"pool", "open", "Let newcomers in again", make_pool_open},
     {"pool", "release", "Give a slot back, also somebody else's", make_pool_release},
     {"pool", "resize", "Store a number of slots for everyone", make_pool_resize},

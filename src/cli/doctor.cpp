@@ -93,10 +93,11 @@ class Examination {
     if (shown_url.empty()) return;
     const std::string origin =
         settings_.store_origin.empty() ? "" : " (from " + settings_.store_origin + ")";
-    findings.push_back({Grade::good,
-                        "store " + shown_url + origin + ", prefix " +
-                            (settings_.prefix.empty() ? "empty" : settings_.prefix),
-                        {}});
+    const std::string prefix = prefix_of(settings_);
+    findings.push_back(
+        {Grade::good,
+         "store " + shown_url + origin + ", prefix " + (prefix.empty() ? "empty" : prefix),
+         {}});
   }
 
   Grade worst() const noexcept {
@@ -155,7 +156,7 @@ class Doctor : public Command {
     Json object = {{"ok", code == kExitOk},
                    {"version", CACHIFY_VERSION},
                    {"store", or_null(examination.shown_url)},
-                   {"prefix", settings.prefix},
+                   {"prefix", prefix_of(settings)},
                    {"config", or_null(settings.config_file)},
                    {"profile", or_null(settings.profile)}};
     Json& findings = object["findings"] = Json::array();

@@ -14,7 +14,8 @@ void GlobalOptions::add_to(OptionTable& table) {
   table.start_group("Everywhere");
   table.add({0, "store", "URL", "Where slots are kept; default file:, this machine",
              into_text(overrides.store)});
-  table.add({0, "prefix", "TEXT", "Stands before every key in the store; default cachify:",
+  table.add({0, "prefix", "TEXT",
+             "Stands before every key in the store; default cachify:, or PYC- with py-cachify",
              [this](const std::string& value) -> std::string {
                if (value.size() > kLongestPrefix) return "a text of at most 128 bytes";
                overrides.prefix = value;

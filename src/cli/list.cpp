@@ -54,7 +54,7 @@ class List : public Command {
     if (keys.empty() && ::isatty(STDOUT_FILENO) == 1)
       util::message("no " + std::string(kind_ == store::Kind::pool ? "pool" : "lock") +
                     " is in use in " + opened->shown_url() + " under the prefix " +
-                    settings.prefix);
+                    prefix_of(settings));
     util::write_output(show::joined(show::list_lines(kind_, keys, show::look_of_output())));
     return {};
   }

@@ -7,11 +7,15 @@ namespace cachify::cli {
 
 std::unique_ptr<store::Store> open_store(const Settings& settings) {
   try {
-    return store::open({settings.store, settings.prefix, settings.redis_password});
+    return store::open({settings.store, prefix_of(settings), settings.redis_password});
   } catch (const UsageError& failure) {
     if (settings.store_origin.empty()) throw;
     throw ConfigError(settings.store_origin + ": " + failure.what());
   }
+}
+
+std::string prefix_of(const Settings& settings) {
+  return settings.prefix.value_or(std::string(store::default_prefix(settings.store)));
 }
 
 }  // namespace cachify::cli

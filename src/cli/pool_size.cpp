@@ -5,6 +5,7 @@
 #include "cli/key_options.h"
 #include "cli/open_store.h"
 #include "cli/run_options.h"
+#include "errors.h"
 #include "exit_codes.h"
 #include "show/situation_json.h"
 #include "store/situation.h"
@@ -47,7 +48,7 @@ class PoolSize : public Command {
     store::Situation now;
     // The whole situation costs more than the number.
     if (json_ || (below_ && below_->percent)) {
-      now = opened->situation(store::Kind::pool, key);
+      now = opened->summary(store::Kind::pool, key);
     } else {
       now.size = opened->size(store::Kind::pool, key);
     }
@@ -63,6 +64,10 @@ class PoolSize : public Command {
     if (!below_->percent) return now.size < below_->slots;
     // Where nobody has said how many there are, nobody holds one: that is 0%.
     const auto max = store::max_of(store::Kind::pool, now);
+    if (!max && !now.with_who) {
+      throw UsageError(
+          "--below with a percentage needs a store that knows how many slots there are");
+    }
     if (!max) return *below_->percent > 0;
     return static_cast<double>(now.size) * 100 < *below_->percent * static_cast<double>(*max);
   }

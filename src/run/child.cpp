@@ -44,6 +44,10 @@ int child_main(void* argument) {
     if (getppid() != launch.parent) return kExitOsError;  // died before it could matter
   }
 
+  for (size_t i = 0; i < setup.streams.size(); ++i) {
+    if (setup.streams[i] >= 0) dup2(setup.streams[i], static_cast<int>(i));
+  }
+
   // A duplicate has no close-on-exec flag. None to be had that high: then in its own place.
   for (const int fd : setup.keep_fds) {
     if (fcntl(fd, F_DUPFD, kFirstQuietFd) < 0) fcntl(fd, F_SETFD, 0);

@@ -98,7 +98,7 @@ std::string situation_text(const store::Situation& situation, int64_t position, 
       std::min_element(holders.begin(), holders.end(),
                        [](const auto& a, const auto& b) { return a.since_us < b.since_us; });
   if (first == holders.end()) {
-    text += "held by nobody now";
+    text += situation.with_who ? "held by nobody now" : "in use: " + std::to_string(situation.size);
   } else {
     text += "held by " + holder_text(*first, now_us);
     if (holders.size() > 1) text += ", and " + std::to_string(holders.size() - 1) + " more";

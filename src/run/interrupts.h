@@ -3,7 +3,9 @@
 #include <signal.h>
 
 #include <array>
+#include <initializer_list>
 #include <optional>
+#include <vector>
 
 #include "util/time.h"
 
@@ -67,6 +69,22 @@ class Interrupts {
    private:
     Interrupts& interrupts_;
   };
+  // For who has children and more to look after, also while it waits (pool map). Called before the
+  // first wait.
+  //
+  // Each of these signals ends a wait as the poke does, and is noted; blocked otherwise. One that
+  // was given ignored stays so, SIGCHLD excepted.
+  void also_wake_on(std::initializer_list<int> signals);
+  // A write that nobody reads any more fails with EPIPE, and no more.
+  void keep_out_sigpipe() noexcept;
+  // Whether `signal` (one of those, or the poke) has ended a wait since the last call.
+  static bool take(int signal) noexcept;
+  // Whether take() has anything to take, of any of them. Waits do not end for what came before.
+  static bool any_to_take() noexcept;
+  // Stops this process as `signal` (TSTP, of also_wake_on) would have; returns when continued.
+  static void stop_self(int signal) noexcept;
+  // How many signals that end waiting were caught in waits.
+  static int stops() noexcept;
 
   // For the child between vfork and exec: mask and dispositions exactly as cachify got them.
   // Changes nothing in memory; async-signal-safe.
@@ -81,6 +99,8 @@ class Interrupts {
     ~Window();
     Window(const Window&) = delete;
     Window& operator=(const Window&) = delete;
+    // A signal has come in already: the call would only find out some ms later.
+    static bool woken() noexcept;
 
    private:
     Interrupts& interrupts_;
@@ -93,6 +113,7 @@ class Interrupts {
   bool interrupts_us(int signal) const noexcept;
   void hold(bool on) noexcept;
   void take_over_given_mask() noexcept;
+  void block(int signal) noexcept;
   void install();
   void make_wait_mask() noexcept;
   void restore_dispositions() const noexcept;
@@ -106,6 +127,11 @@ class Interrupts {
   bool command_ended_ = false;
   bool held_ = false;
   std::array<bool, kStops.size()> handled_{};
+  struct Extra {
+    int signal;
+    struct sigaction given;
+  };
+  std::vector<Extra> extras_;  // also_wake_on
   struct sigaction given_tick_;
   struct sigaction given_poke_;
 };

@@ -61,7 +61,9 @@ Program::Program(const std::vector<std::string>& argv, std::vector<std::string> 
     if (text.starts_with("CACHIFY_") && replaced(name_of(text))) continue;
     environment_.push_back(*entry);
   }
-  for (std::string& variable : variables_) environment_.push_back(variable.data());
+  for (std::string& variable : variables_) {
+    if (variable.find('=') != std::string::npos) environment_.push_back(variable.data());
+  }
   environment_.push_back(nullptr);
 }
 

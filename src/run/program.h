@@ -10,8 +10,8 @@ namespace cachify::run {
 class Program {
  public:
   // `argv` has at least one element and must outlive the object. Each of `variables`
-  // (CACHIFY_NAME=VALUE) takes the place of every CACHIFY_NAME that cachify itself was given; the
-  // rest of the environment goes through as it is.
+  // (CACHIFY_NAME=VALUE, or CACHIFY_NAME for none) takes the place of every CACHIFY_NAME that
+  // cachify itself was given; the rest of the environment goes through as it is.
   explicit Program(const std::vector<std::string>& argv, std::vector<std::string> variables = {});
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;

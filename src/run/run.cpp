@@ -4,6 +4,7 @@
 #include "run/admit.h"
 #include "run/child.h"
 #include "run/explain.h"
+#include "run/in_slot.h"
 #include "run/interrupts.h"
 #include "run/job_control.h"
 #include "run/program.h"
@@ -41,36 +42,6 @@ class Escorting {
   Escort* escort_;
 };
 
-// What COMMAND is told about its slot; of several locks one to a line, as they were given.
-std::vector<std::string> variables_for(const Request& request, const store::Lease& lease,
-                                       util::Duration waited) {
-  const store::Grant& grant = lease.grant();
-  std::string key = request.claim.key;
-  std::string id = grant.id;
-  std::string fence = std::to_string(grant.fence);
-  for (size_t i = 0; i < lease.parts().size(); ++i) {
-    const store::Grant& part = lease.parts()[i]->grant();
-    if (i == 0) key = id = fence = {};
-    const char* end = i == 0 ? "" : "\n";
-    key += end + request.keys[i];
-    id += end + part.id;
-    fence += end + std::to_string(part.fence);
-  }
-  return {"CACHIFY_KEY=" + key,
-          "CACHIFY_MAX=" + std::to_string(grant.max),
-          "CACHIFY_SLOT=" + std::to_string(grant.slot),
-          "CACHIFY_ID=" + id,
-          "CACHIFY_FENCE=" + fence,
-          "CACHIFY_WAITED=" + util::seconds_text(waited)};
-}
-
-// A lease without a descriptor that COMMAND could keep ends soon after cachify was killed. COMMAND
-// is then ended as --on-lost says for any lost lease.
-int death_signal(const store::Lease& lease, OnLost on_lost) {
-  if (lease.keep_fd() >= 0 || on_lost == OnLost::warn) return 0;
-  return on_lost == OnLost::kill ? SIGKILL : SIGTERM;
-}
-
 // The open files that keep the slot; each lock of several has its own.
 std::vector<int> keep_fds_of(const store::Lease& lease) {
   if (lease.parts().empty()) {
@@ -93,7 +64,8 @@ Ending run_command(const Request& request, Admittance admitted, Interrupts& inte
   store::Lease& lease = holding.lease();
   const Escorting escorting(request.escort);
 
-  std::vector<std::string> variables = variables_for(request, lease, admitted.waited);
+  std::vector<std::string> variables =
+      slot_variables(request.claim.key, request.keys, lease, admitted.waited);
   if (request.escort != nullptr) {
     const auto more = request.escort->prepare(lease, interrupts);
     if (!more) return stopped_by(interrupts.caught().value_or(SIGTERM));

@@ -24,7 +24,8 @@ double seconds(int64_t us) {
 }
 
 Json summary(const Subject& subject, const std::optional<int64_t>& max,
-             const std::optional<int64_t>& stored_max, int64_t size, int64_t waiting, bool closed) {
+             const std::optional<int64_t>& stored_max, int64_t size,
+             const std::optional<int64_t>& waiting, bool closed) {
   return {{"key", subject.key},
           {"kind", subject.kind == store::Kind::pool ? "pool" : "lock"},
           {"store", subject.store},
@@ -32,7 +33,7 @@ Json summary(const Subject& subject, const std::optional<int64_t>& max,
           {"stored_max", or_null(stored_max)},
           {"size", size},
           {"free", or_null(store::free_of(max, size))},
-          {"waiting", waiting},
+          {"waiting", or_null(waiting)},
           {"closed", closed}};
 }
 
@@ -81,8 +82,10 @@ Json holder_json(const store::HolderInfo& holder, int64_t now_us) {
 }
 
 Json summary_json(const Subject& subject, const store::Situation& now) {
-  return summary(subject, store::max_of(subject.kind, now), now.stored_max, now.size,
-                 static_cast<int64_t>(now.waiters.size()), now.closed);
+  std::optional<int64_t> waiting;
+  if (now.with_who) waiting = static_cast<int64_t>(now.waiters.size());
+  return summary(subject, store::max_of(subject.kind, now), now.stored_max, now.size, waiting,
+                 now.closed);
 }
 
 Json summary_json(const Subject& subject, const store::KeySummary& key) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "store/store.h"
 
@@ -11,7 +12,7 @@ namespace cachify::store {
 // What opening a store needs besides its URL.
 struct OpenOptions {
   std::string url;                                 // "file:", "file:DIR", ...
-  std::string prefix;                              // stands before every key
+  std::string prefix;                              // stands before every key; see default_prefix
   std::optional<std::string> redis_password = {};  // where the URL has none; never printed
 };
 
@@ -19,5 +20,8 @@ struct OpenOptions {
 // the whole registration of a store. Throws UsageError for a URL it does not know, ConfigError or
 // StoreError when the store cannot be used. A store may put off connecting until it is asked.
 std::unique_ptr<Store> open(const OpenOptions& options);
+
+// The prefix of those who choose none: the scheme's own. For a scheme it does not know, any.
+std::string_view default_prefix(std::string_view url) noexcept;
 
 }  // namespace cachify::store

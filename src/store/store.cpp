@@ -8,6 +8,10 @@ void Store::refuse(const std::string& what) const {
   throw UsageError("the store " + shown_url() + " cannot " + what);
 }
 
+Situation Store::summary(Kind kind, const std::string& key) {
+  return situation(kind, key);
+}
+
 std::vector<KeySummary> Store::list(Kind /*kind*/) {
   refuse("list its keys");
 }

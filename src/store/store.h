@@ -67,7 +67,7 @@ struct Claim {
 // What the admission gave.
 struct Grant {
   std::string id;      // names this slot in `release --id`
-  uint64_t fence = 0;  // grows with every admission to the key, never repeats
+  uint64_t fence = 0;  // grows with every admission to the key, never repeats; 0: there is none
   int64_t slot = 0;    // the lowest of its slots, 0..N-1, unique among the live holders
   int64_t max = 1;     // the N that was applied
 };
@@ -118,6 +118,7 @@ struct Situation {
   std::vector<WaiterInfo> waiters;  // in the order in which they will be served
   Counters counters;
   int64_t created_us = 0;  // wall clock; 0: the key never was
+  bool with_who = true;    // false: holders and waiters were left out, as summary() may
 };
 
 // One key of many.
@@ -211,7 +212,7 @@ enum class Outcome {
   dismissed,    // taken out of the queue by somebody
   held_above,   // lock: an ancestor of ours holds it without an end; it can never be had
   timed_out,    // the deadline passed
-  interrupted,  // a signal asked us to stop (Interrupts says which)
+  interrupted,  // a signal asked us to stop (Interrupts says which), or WaitObserver::go_on()
 };
 
 struct Acquisition {
@@ -229,9 +230,11 @@ class WaitObserver {
   virtual std::optional<util::Duration> explain_after() const { return std::nullopt; }
   // Called once at most, with the position of the caller in situation.waiters (0: unknown).
   virtual void waiting(const Situation&, int64_t /*position*/) {}
-  // For who holds other leases of this store meanwhile. go_on() is asked whenever acquire() wakes
-  // while it waits: after a poke, when look_fd() is readable, and at next_look() (CLOCK_BOOTTIME
-  // ns) at the latest. False makes it leave the queue with Outcome::interrupted.
+  // For who holds other leases of this store meanwhile, or has other work to do. go_on() is asked
+  // whenever acquire() wakes while it waits: after a poke or another signal that Interrupts also
+  // wakes on, when look_fd() is readable, and at next_look() (CLOCK_BOOTTIME ns) at the latest.
+  // False makes it leave the queue with Outcome::interrupted. It may use the store, but not
+  // acquire.
   virtual bool go_on() { return true; }
   virtual std::optional<int64_t> next_look() const { return std::nullopt; }
   virtual int look_fd() const { return -1; }
@@ -258,7 +261,14 @@ class Store {
 
   // Slots in use after leaving out the expired and the dead. 0 for a key that never was.
   virtual int64_t size(Kind kind, const std::string& key) = 0;
+  // Throws UsageError where the layout does not say who holds and who waits.
   virtual Situation situation(Kind kind, const std::string& key) = 0;
+  // The same for who asks only how full it is: a store may leave out who holds and who waits.
+  virtual Situation summary(Kind kind, const std::string& key);
+  // The same for who has leases to look after: throws StoreError when there is no answer in so long.
+  virtual Situation glance(Kind kind, const std::string& key, util::Duration /*patience*/) {
+    return situation(kind, key);
+  }
 
   // Looking and steering. A store whose layout cannot do one of these leaves it as it is: it throws
   // UsageError, and says what cannot be done. Each acts at once or throws StoreError.

@@ -74,10 +74,13 @@ class RedisFixture : public StoreFixture {
   std::string unavailable() const override {
     return server_ > 0 ? "" : "redis-server cannot be started";
   }
-  std::unique_ptr<store::Store> open() const override {
-    return store::open({.url = "redis+unix://" + socket() + "?lease=2s", .prefix = "test:"});
-  }
+  std::unique_ptr<store::Store> open() const override { return open("redis+unix", "lease=2s"); }
   util::Duration until_crash_is_noticed() const override { return std::chrono::seconds(2); }
+
+ protected:
+  std::unique_ptr<store::Store> open(const std::string& scheme, const std::string& options) const {
+    return store::open({.url = scheme + "://" + socket() + "?" + options, .prefix = "test:"});
+  }
 
  private:
   std::string socket() const { return directory_ + "/redis.sock"; }
@@ -94,7 +97,20 @@ class RedisFixture : public StoreFixture {
   pid_t server_ = -1;
 };
 
+class PyCachifyFixture : public RedisFixture {
+ public:
+  const char* name() const override { return "py-cachify"; }
+  std::unique_ptr<store::Store> open() const override {
+    return RedisFixture::open("py-cachify+redis+unix", "lease=1s&poll=10ms");
+  }
+  util::Duration until_crash_is_noticed() const override { return std::chrono::seconds(1); }
+};
+
 }  // namespace
+
+std::unique_ptr<StoreFixture> py_cachify_fixture() {
+  return std::make_unique<PyCachifyFixture>();
+}
 
 std::vector<std::unique_ptr<StoreFixture>> store_fixtures() {
   std::vector<std::unique_ptr<StoreFixture>> fixtures;

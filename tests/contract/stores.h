@@ -23,4 +23,8 @@ class StoreFixture {
 
 std::vector<std::unique_ptr<StoreFixture>> store_fixtures();
 
+// Not among them, as it keeps no order and does not know who holds: what it does promise has cases
+// of its own.
+std::unique_ptr<StoreFixture> py_cachify_fixture();
+
 }  // namespace cachify::test

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import support
+from redis_server import Server, missing
+from standin import PYTHON, STANDIN, no_redis_for_python
 from support import Case, main
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -31,7 +33,9 @@ class Readme(Case):
         self.assertEqual(len(examples), 1)
         self.assertEqual(
             self.run_shell(examples[0]),
-            "backing up\nbuilding in slot 0\nreading\nwriting\nserved\n0\nrendering\nmoving\n",
+            "backing up\nbuilding in slot 0\nreading\nwriting\nserved\n0\n"
+            + "".join(f"item {n}\n" for n in range(1, 7))
+            + "rendering\nmoving\n",
         )
 
     def test_the_first_command_prints_what_is_shown(self):
@@ -60,6 +64,33 @@ class Readme(Case):
             with self.subTest(command):
                 done = self.cachify("help", *command.split())
                 self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_both_sides_of_the_example_share_their_pools(self):
+        for reason in (missing(), no_redis_for_python()):
+            if reason:
+                self.skipTest(reason)
+        server = Server()
+        self.addCleanup(server.stop)
+        [python], [shell] = (
+            [block.replace("redis://localhost:6379/0", server.url) for block in blocks(language)]
+            for language in ("python", "bash")
+        )
+        done = self.run_program(
+            [PYTHON, "-c", python], env={"PYTHONPATH": STANDIN, "PYTHONDONTWRITEBYTECODE": "1"}
+        )
+        self.assertEqual(
+            (done.stdout, done.stderr),
+            ("a service has one of 4 slots\na report for ann\na service migrates\n", ""),
+        )
+        self.assertEqual(server("STRLEN", "PYC-report-ann-pool-state"), 77)
+        holder = self.hold("--store", f"py-cachify+{server.url}", "pool", "run", "-k", "jobs", "-n", "4")
+        self.assertEqual(
+            self.run_shell(shell),
+            "a command has one of the same 4 slots\none more report\na command migrates\n1\n",
+        )
+        self.assertEqual(holder.finish(), 0)
+        keys = sorted(server("KEYS", "*"))
+        self.assertEqual(keys, ["PYC-jobs-state", "PYC-report-ann-pool-state"])
 
 
 if __name__ == "__main__":

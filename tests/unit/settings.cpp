@@ -90,7 +90,7 @@ TEST_CASE("without any source the built-in defaults hold") {
   Place place;
   const Settings settings = load_settings({});
   CHECK(settings.store == "file:");
-  CHECK(settings.prefix == "cachify:");
+  CHECK(!settings.prefix);
   CHECK_FALSE(settings.timeout);
   CHECK_FALSE(settings.timeout_none);
   CHECK_FALSE(settings.quiet);
@@ -120,7 +120,7 @@ TEST_CASE("command line over environment over profile over top level") {
   overrides.prefix = "";
   settings = load_settings(overrides);
   CHECK(settings.store == "file:line");
-  CHECK(settings.prefix.empty());
+  CHECK(settings.prefix == "");
 }
 
 TEST_CASE("every setting can come from the environment") {
@@ -290,12 +290,12 @@ TEST_CASE("a file that is named has to exist and replaces the usual one") {
   std::ofstream(place.home + "/other.toml") << "timeout = 5\n";
   Overrides overrides;
   overrides.config = place.home + "/other.toml";
-  CHECK(load_settings(overrides).prefix == "cachify:");
+  CHECK(!load_settings(overrides).prefix);
   CHECK(load_settings(overrides).timeout == util::Duration(5s));
   overrides.config = place.home + "/missing.toml";
   CHECK(contains(failure_of(overrides), "does not exist"));
   overrides.config = "/dev/null";
-  CHECK(load_settings(overrides).prefix == "cachify:");
+  CHECK(!load_settings(overrides).prefix);
 }
 
 TEST_CASE("the directory of the configuration may be elsewhere, given as an absolute path") {
@@ -304,7 +304,7 @@ TEST_CASE("the directory of the configuration may be elsewhere, given as an abso
   place.set("XDG_CONFIG_HOME", "relative");
   CHECK(load_settings({}).prefix == "home");
   place.set("XDG_CONFIG_HOME", "/nonexistent");
-  CHECK(load_settings({}).prefix == "cachify:");
+  CHECK(!load_settings({}).prefix);
   place.set("XDG_CONFIG_HOME", (place.home + "/.config").c_str());
   place.set("HOME", "/dev/null");
   CHECK(load_settings({}).prefix == "home");

@@ -34,7 +34,7 @@ constexpr int kFirstEarlyLook = 3;
 // CHECK: one look at the situation, and a sleep when it is not our turn.
 std::optional<Outcome> Admission::check() {
   Table& table = state_->table();
-  if (interrupts_.caught() || !observer_.go_on()) return leave(Outcome::interrupted);
+  if (interrupts_.caught()) return leave(Outcome::interrupted);
   if (is_mine(EntryState::dismissed)) return leave(Outcome::dismissed);
   if (!is_mine(EntryState::waiting)) {
     throw StoreError("the place in the queue of '" + claim_.key +
@@ -57,7 +57,9 @@ std::optional<Outcome> Admission::check() {
   if (!table.dirty().empty() || how == Sleep::bell) state_->commit();
   state_->unlock();
   sleep(how, predecessor);
+  const bool goes_on = observer_.go_on();
   if (!lock()) return given_up();
+  if (!goes_on) return leave(Outcome::interrupted);
   if (how == Sleep::bell && slept_on_bell_) {
     // Woken, and the word still armed: that was the kernel, for somebody who died.
     if (state_->table().header.bell == kBellArmed) after_death_ = 0;
@@ -170,7 +172,7 @@ void Admission::sleep(Sleep how, std::optional<uint32_t> predecessor) {
   const auto wait_for = [&](uint32_t index, uint64_t byte) {
     const int fd = state_->shard(index);
     run::Interrupts::Window window(interrupts_, until);
-    wait_for_byte(fd, byte);
+    if (!window.woken()) wait_for_byte(fd, byte);
   };
   const Table& table = state_->table();
   bool event = false;
@@ -183,7 +185,7 @@ void Admission::sleep(Sleep how, std::optional<uint32_t> predecessor) {
       break;
     case Sleep::bell: {
       run::Interrupts::Window window(interrupts_, std::nullopt);
-      slept_on_bell_ = bell_.sleep(until);
+      if (!window.woken()) slept_on_bell_ = bell_.sleep(until);
       break;
     }
     case Sleep::none:

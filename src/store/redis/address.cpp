@@ -18,13 +18,18 @@ struct Scheme {
   Address::Topology topology;
   bool tls;
   bool unix_socket;
+  bool polled = false;  // the layout of py-cachify: other options
 };
-constexpr std::array<Scheme, 5> kSchemes = {
+constexpr std::array<Scheme, 9> kSchemes = {
     Scheme{"redis", Address::Topology::single, false, false},
     Scheme{"rediss", Address::Topology::single, true, false},
     Scheme{"redis+unix", Address::Topology::single, false, true},
     Scheme{"redis+sentinel", Address::Topology::sentinel, false, false},
     Scheme{"redis+cluster", Address::Topology::cluster, false, false},
+    Scheme{"py-cachify+redis", Address::Topology::single, false, false, true},
+    Scheme{"py-cachify+rediss", Address::Topology::single, true, false, true},
+    Scheme{"py-cachify+redis+unix", Address::Topology::single, false, true, true},
+    Scheme{"py-cachify+redis+sentinel", Address::Topology::sentinel, false, false, true},
 };
 
 int hex_digit(char c) {
@@ -97,7 +102,7 @@ class Parser {
       address_.shown = std::string(rest_.substr(0, rest_.find(':')));
       wrong(
           "its URL must begin with redis://, rediss://, redis+unix://, redis+sentinel:// or "
-          "redis+cluster://");
+          "redis+cluster://, the first four also with py-cachify+ before them");
     }
     rest_ = rest_.substr(end + 3);
     address_.shown = std::string(name) + "://";
@@ -123,7 +128,8 @@ class Parser {
     Endpoint endpoint;
     endpoint.path = decoded(rest_);
     if (endpoint.path.empty() || endpoint.path.front() != '/') {
-      wrong("name the socket by its whole path: redis+unix:///run/redis/redis.sock");
+      wrong("name the socket by its whole path: " + std::string(scheme_->name) +
+            ":///run/redis/redis.sock");
     }
     if (endpoint.path.size() >= 108) wrong("the path of the socket is too long (107 bytes)");
     address_.endpoints.push_back(std::move(endpoint));
@@ -184,9 +190,12 @@ class Parser {
         equals == std::string_view::npos ? std::string() : decoded(option.substr(equals + 1));
     if (name == "lease") {
       address_.lease = duration(name, value, 1s, 24h);
+      address_.lease_given = true;
     } else if (name == "connect-timeout") {
       address_.connect_timeout = duration(name, value, 1ms, 1h);
-    } else if (name == "wait-replicas") {
+    } else if (scheme_->polled && name == "poll") {
+      address_.poll = duration(name, value, 1ms, 1h);
+    } else if (!scheme_->polled && name == "wait-replicas") {
       const auto count = util::parse_integer(value, 0, 1000);
       if (!count) wrong("wait-replicas= must be a number");
       address_.wait_replicas = *count;

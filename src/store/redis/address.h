@@ -35,8 +35,10 @@ struct Address {
   std::string key_file;
 
   util::Duration lease = std::chrono::seconds(30);
+  bool lease_given = false;
   util::Duration connect_timeout = std::chrono::seconds(5);
   int64_t wait_replicas = 0;
+  util::Duration poll = std::chrono::milliseconds(100);  // py-cachify+...: between two looks
 
   std::string shown;  // the URL for messages: without user, password and options
 };

@@ -41,6 +41,7 @@ class Client {
   // A request that fails may have been done, or be done later by a server that hangs. This is sent
   // behind it before the connection is closed.
   void undo_with(const Script& script, const Keys& keys, const std::vector<std::string>& arguments);
+  void undo_with(Command command) { undo_ = std::move(command); }
   void forget_undo() noexcept { undo_.clear(); }
 
   // The connection to the server, made when there is none. In a cluster to one of its nodes, until

@@ -19,16 +19,24 @@ class Examination {
   // `address` has to outlive the object.
   Examination(const Address& address, std::string prefix)
       : address_(address), prefix_(std::move(prefix)) {}
+  virtual ~Examination() = default;
 
   std::vector<Finding> run();
+
+ protected:
+  void good(const std::string& text);
+  void doubtful(const std::string& text, const std::string& advice);
+  void bad(const std::string& text, const std::string& advice);
+  // Last of all, on the server that takes the slots.
+  virtual void try_rights(Client& client);
+
+  const Address& address_;
+  const std::string prefix_;
 
  private:
   // What INFO says, field by field.
   using Facts = std::map<std::string, std::string>;
 
-  void good(const std::string& text);
-  void doubtful(const std::string& text, const std::string& advice);
-  void bad(const std::string& text, const std::string& advice);
   void failed(const Failure& failure);
 
   void look_at_network();
@@ -43,10 +51,7 @@ class Examination {
   void look_at_disk(Connection& server, const Facts& facts);
   void look_at_memory(const Facts& facts);
   void look_at_replicas(Connection& server, const Facts& facts);
-  void try_rights(Client& client);
 
-  const Address& address_;
-  const std::string prefix_;
   std::string at_;  // where there are several: "HOST:PORT: "
   std::vector<Finding> findings_;
 };

@@ -23,4 +23,10 @@ std::string random_id() {
   return id;
 }
 
+util::Duration jittered(util::Duration duration) {
+  constexpr int64_t kSteps = 1000;
+  const auto step = static_cast<int64_t>(random_number() % kSteps);
+  return duration - duration / 4 + duration / (2 * kSteps) * step;
+}
+
 }  // namespace cachify::store::redis

@@ -3,11 +3,16 @@
 #include <cstdint>
 #include <string>
 
+#include "util/time.h"
+
 namespace cachify::store::redis {
 
-// Of the system's generator. Both throw OsError.
+// Of the system's generator. All throw OsError.
 uint64_t random_number();
 // Sixteen hexadecimal digits, for a holder, waiter or watcher.
 std::string random_id();
+// `duration`, up to a quarter of it shorter or longer: so that many who began together do not stay
+// together.
+util::Duration jittered(util::Duration duration);
 
 }  // namespace cachify::store::redis

@@ -40,6 +40,16 @@ class RedisStore : public Store {
     });
   }
 
+  Situation glance(Kind kind, const std::string& key, util::Duration patience) override {
+    Client client(address_);
+    try {
+      const redis::Limit limit{util::monotonic_now() + patience, nullptr};
+      return Books(prefix_, kind, key).look_closely(client, limit).situation;
+    } catch (const redis::Failure& failure) {
+      redis::give_up(address_, failure);
+    }
+  }
+
   Situation situation(Kind kind, const std::string& key) override {
     const Books books(prefix_, kind, key);
     return ask(address_, [&](Client& client, const redis::Limit& limit) {

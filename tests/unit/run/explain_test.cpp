@@ -35,6 +35,10 @@ TEST_CASE("a situation without a place of ours counts who waits") {
 TEST_CASE("a holder on another host, one whose cachify was killed, and none") {
   store::Situation situation;
   CHECK(run::situation_text(situation, 1, kNow) == "place 1 in the queue; held by nobody now");
+  situation.size = 3;
+  situation.with_who = false;
+  CHECK(run::situation_text(situation, 0, kNow) == "in use: 3");
+  situation.with_who = true;
 
   situation.holders = {holder(5, 10)};
   situation.holders[0].who.host = "elsewhere.example";

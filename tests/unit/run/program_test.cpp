@@ -105,7 +105,8 @@ TEST_CASE("variables take the place of all of their name; others stay, also odd 
     setenv("CACHIFY_SLOTS", "kept", 1);
     setenv("EMPTY", "", 1);
     const std::vector<std::string> argv{"/usr/bin/env"};
-    return Program(argv, {"CACHIFY_SLOT=3"}).execute();
+    setenv("CACHIFY_FENCE", "outer", 1);
+    return Program(argv, {"CACHIFY_SLOT=3", "CACHIFY_FENCE"}).execute();
   });
   CHECK(done.output == "CACHIFY_SLOTS=kept\nEMPTY=\nCACHIFY_SLOT=3\n");
 }

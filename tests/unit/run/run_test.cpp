@@ -92,6 +92,16 @@ TEST_CASE("the command gets the variables of its slot, in place of those of an o
         "CACHIFY_WAITED=1.234\n");
 }
 
+TEST_CASE("where a store has no fence, the command does not get that of an outer slot") {
+  const auto done = in_child([] {
+    setenv("CACHIFY_FENCE", "7", 1);
+    FakeStore store;
+    store.grant = {"an-id", 0, 0, 1};
+    return run::run(store, shell("echo ${CACHIFY_FENCE-none}")).code;
+  });
+  CHECK(done.output == "none\n");
+}
+
 TEST_CASE("each refusal has its code and its line") {
   struct Row {
     Outcome outcome;

@@ -1,6 +1,7 @@
 -- settle: kind id...
 -- Takes back the grants of waiters that are dead, and the places of those that were probed: nobody was
--- blocked on their list, so it is still there. It stays, so that one who was only on the way there learns that it has to ask again.
+-- blocked on their list, so it is still there. It stays, so that one who was only on the way there
+-- learns that it has to ask again.
 local dead = 0
 for n = 2, #ARGV do
   local id = ARGV[n]

@@ -133,3 +133,25 @@ TEST_CASE("endpoints as servers write them") {
   CHECK(!parse_endpoint(":1", 1));
   CHECK(!parse_endpoint("host:", 1));
 }
+
+TEST_CASE("the layout of py-cachify has a scheme for each way to one server, and its own options") {
+  Address address = parsed("py-cachify+redis://:secret@host:7/3");
+  CHECK(address.endpoints.front().text() == "host:7");
+  CHECK(address.database == 3);
+  CHECK(address.shown == "py-cachify+redis://host:7/3");
+  CHECK(address.poll == 100ms);
+  CHECK(!address.lease_given);
+
+  address = parsed("py-cachify+redis://host?lease=45s&poll=250ms");
+  CHECK(address.lease_given);
+  CHECK(address.lease == 45s);
+  CHECK(address.poll == 250ms);
+
+  CHECK(parsed("py-cachify+rediss://host").tls);
+  CHECK(parsed("py-cachify+redis+unix:///a.sock").endpoints.front().path == "/a.sock");
+  CHECK(parsed("py-cachify+redis+sentinel://a,b/m").topology == Address::Topology::sentinel);
+  CHECK(refusal("py-cachify+redis+cluster://a").find("must begin") != std::string::npos);
+  CHECK(refusal("py-cachify+redis://host?wait-replicas=1").find("no option") != std::string::npos);
+  CHECK(refusal("py-cachify+redis://host?poll=0").find("out of range") != std::string::npos);
+  CHECK(refusal("redis://host?poll=1").find("no option") != std::string::npos);
+}
