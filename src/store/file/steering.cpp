@@ -22,7 +22,8 @@ bool Steering::lock(StateFile::Access access) {
 }
 
 // The head may sleep on the bell, or (C5) on a byte that nobody is going to free: it is rung for
-// and poked. Who comes behind it follows when it has been admitted.
+// and poked, and so is who was the head before it and was overtaken. Who comes behind them follows
+// when they have been admitted.
 void Steering::there_may_be_room(bool ring_at_death) {
   Table& table = state_.table();
   if (kind_ != Kind::lock && bell_.map(state_.fd())) {
@@ -33,7 +34,9 @@ void Steering::there_may_be_room(bool ring_at_death) {
       ring_ = true;
     }
   }
-  if (const auto head = table.head(state_)) to_poke_.push_back(owner_of(state_, *head, kWaitByte));
+  for (const uint32_t head : table.heads(state_)) {
+    to_poke_.push_back(owner_of(state_, head, kWaitByte));
+  }
 }
 
 // What was changed is written first, or who is woken would sleep on.
@@ -89,9 +92,15 @@ int64_t Steering::give_back(const std::optional<std::string>& id) {
   for (const uint32_t index : holders) {
     // A keeper without a command ends when it sees that its slot is gone.
     to_poke_.push_back(owner_of(state_, index, kLifeByte));
-    state_.table().drop_holder(index);
+    state_.table().clear(index);
   }
-  if (!holders.empty()) there_may_be_room();
+  if (!holders.empty()) {
+    there_may_be_room();
+    // Before the extras, which may lie in the page that is written first: a holder without them
+    // would count for less than its command has, should we be killed in between.
+    state_.commit();
+    state_.table().drop_stray_extras();
+  }
   finish();
   return static_cast<int64_t>(holders.size());
 }
