@@ -64,10 +64,8 @@ Bell& Bell::operator=(Bell&& other) noexcept {
   return *this;
 }
 
-bool Bell::map(int fd) {
+bool Bell::map(int fd, const struct stat& status) {
   if (mapped()) return true;
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) return false;
   const bool same = shared_page.page != nullptr && shared_page.device == status.st_dev &&
                     shared_page.inode == status.st_ino;
   void* page = shared_page.page;

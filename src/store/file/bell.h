@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <optional>
 
 #include "util/time.h"
@@ -18,8 +20,8 @@ class Bell {
   Bell(const Bell&) = delete;
   Bell& operator=(const Bell&) = delete;
 
-  // Maps the page. False where the file system cannot share a mapping; then nothing else works.
-  bool map(int fd);
+  // Maps the page of a file, whose `status` tells which one it is. False where the file system cannot share a mapping; then nothing else works.
+  bool map(int fd, const struct stat& status);
   bool mapped() const { return word_ != nullptr; }
 
   // From now on the kernel wakes one sleeper when this process dies, whatever it dies of: the word

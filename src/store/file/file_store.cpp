@@ -117,7 +117,7 @@ class FileStore : public Store {
     state->adopt(util::UniqueFd(done.control_fd));
     state->pin(done.index);
     file::Bell bell;
-    if (claim.kind != Kind::lock && bell.map(state->fd())) bell.ring_at_death();
+    if (claim.kind != Kind::lock && bell.map(state->fd(), state->status())) bell.ring_at_death();
     Acquisition result;
     result.outcome = Outcome::admitted;
     result.max = claim.max;

@@ -100,6 +100,12 @@ bool StateFile::take_mutex(int operation, Wait wait) {
   fail("lock");
 }
 
+void StateFile::adopt(util::UniqueFd control) {
+  control_ = std::move(control);
+  mode_ = O_RDWR;
+  if (::fstat(control_.get(), &status_) != 0) fail("look at");
+}
+
 StateFile::Locking StateFile::lock(Access access, Wait wait, bool first_only) {
   reopened_ = false;
   for (;;) {

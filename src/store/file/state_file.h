@@ -49,10 +49,7 @@ class StateFile : public Liveness {
   void unlock();
 
   // Goes on with a control description that was opened elsewhere.
-  void adopt(util::UniqueFd control) {
-    control_ = std::move(control);
-    mode_ = O_RDWR;
-  }
+  void adopt(util::UniqueFd control);
 
   Table& table() { return table_; }
   // Writes what changed in the table. The mutex must be held.
@@ -86,6 +83,7 @@ class StateFile : public Liveness {
   const std::string& key() const { return key_; }
   const std::string& name() const { return name_.name; }
   int fd() const { return control_.get(); }
+  const struct stat& status() const { return status_; }  // as lock() or adopt() found it
   std::string path_of_shard(uint32_t index) const;
 
  private:
