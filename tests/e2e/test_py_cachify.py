@@ -513,6 +513,7 @@ class Refusals(PyCachifyCase):
             (*POOL, "4", "--priority", "1"),
             (*POOL, "4", "-w", "--queue-max", "3"),
             (*LOCK, "--replace", "running"),
+            ("resource", "run", "-k", "jobs", "--from", "a,b"),
             ("pool", "run", "-k", "jobs"),
         ):
             with self.subTest(words=words):
