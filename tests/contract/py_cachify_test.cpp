@@ -135,4 +135,8 @@ TEST_CASE("py-cachify: what its layout has no place for is refused as wrong use"
   CHECK(scene.is_refused([&] { store.dismiss(Kind::pool, "k"); }));
   CHECK(scene.is_refused([&] { store.terminate(Kind::lock, "k", std::nullopt, std::nullopt); }));
   CHECK(scene.is_refused([&] { scene.take(Kind::pool, 0); }));
+  CHECK(scene.is_refused([&] { scene.take(Kind::resource); }));
+  CHECK(scene.is_refused([&] { store.size(Kind::resource, "k"); }));
+  CHECK(scene.is_refused([&] { store.give_back(Kind::resource, "k", std::nullopt); }));
+  CHECK(scene.is_refused([&] { store.catalogue("k"); }));
 }

@@ -513,6 +513,7 @@ class Refusals(PyCachifyCase):
             (*POOL, "4", "--priority", "1"),
             (*POOL, "4", "-w", "--queue-max", "3"),
             (*LOCK, "--replace", "running"),
+            ("resource", "run", "-k", "jobs", "--from", "a,b"),
             ("pool", "run", "-k", "jobs"),
         ):
             with self.subTest(words=words):
@@ -595,6 +596,14 @@ class Steering(PyCachifyCase):
         self.assertNotIn("CACHIFY_FENCE", both.environment)
         self.assertEqual(both.finish(), 0)
         self.assertEqual(self.server("KEYS", "*"), [])
+
+    def test_items_share_the_slots_of_a_service(self):
+        self.put_state({"1" * 32: float("inf")})
+        items = "".join(f"{i}\n" for i in range(30))
+        done = self.cachify("pool", "map", "--key", "jobs", "-n", "3", "--", "echo", "item", input=items)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(sorted(done.stdout.splitlines()), sorted(f"item {i}" for i in range(30)))
+        self.assertEqual(list(self.state()), ["1" * 32])
 
     def test_doctor_looks_at_the_server_and_leaves_nothing(self):
         done = self.cachify("doctor")

@@ -35,12 +35,12 @@ Admission::Admission(const redis::Address& address, const std::string& prefix, c
       guard_(prefix, claim.key, guard_patience(claim.max)) {}
 
 redis::Limit Admission::limit() const {
-  return {patience_.deadline.value_or(redis::kNever), &interrupts_};
+  return {patience_.deadline.value_or(redis::kNever), &interrupts_, &observer_};
 }
 
 // An answer that is on its way when the patience ends counts.
 redis::Limit Admission::request_limit() const {
-  return {std::max(limit().until, util::monotonic_now() + kLastAnswer), &interrupts_};
+  return {std::max(limit().until, util::monotonic_now() + kLastAnswer), &interrupts_, &observer_};
 }
 
 bool Admission::is_too_late() const {
@@ -119,18 +119,15 @@ void Admission::wait_for_room() {
   sleep(limit().within(redis::jittered(address_.poll)));
 }
 
-// Less when the observer wants to be asked before: it holds other leases meanwhile.
-void Admission::sleep(redis::Limit limit) {
-  if (const auto look = observer_.next_look()) {
-    limit = limit.within(util::Duration(*look - util::boottime_ns()));
-  }
-  redis::wait_for(-1, 0, limit, observer_.look_fd());
+// Less when who waits holds other leases meanwhile, or has other work to do.
+void Admission::sleep(const redis::Limit& limit) {
+  redis::wait_for(-1, 0, limit, observer_.look_fd(), false);
   if (!observer_.go_on()) throw redis::Interrupted{};
 }
 
 void Admission::wait_for_guard() {
   if (patience_.wait && is_too_late() && guard_.lasted() >= kLastAnswer) guard_.give_up();
-  sleep({util::monotonic_now() + guard_.pause(address_.poll), &interrupts_});
+  sleep({util::monotonic_now() + guard_.pause(address_.poll), &interrupts_, &observer_});
 }
 
 void Admission::explain_when_due() {

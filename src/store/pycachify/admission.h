@@ -26,7 +26,7 @@ class Admission {
   std::optional<Outcome> follow(Book::Taken taken);
   void wait_for_room();
   void wait_for_guard();
-  void sleep(redis::Limit limit);
+  void sleep(const redis::Limit& limit);
   bool is_too_late() const;
   redis::Limit limit() const;
   redis::Limit request_limit() const;

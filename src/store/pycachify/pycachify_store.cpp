@@ -31,6 +31,7 @@ class PyCachifyStore : public Store {
   }
 
   int64_t size(Kind kind, const std::string& key) override {
+    refuse_resources(kind);
     return redis::ask(address_, [&](redis::Client& client, const redis::Limit& limit) {
       return kind == Kind::lock ? LockBook::size(client, prefix_, key, limit)
                                 : PoolBook::size(client, prefix_, key, limit);
@@ -50,6 +51,7 @@ class PyCachifyStore : public Store {
 
   int64_t give_back(Kind kind, const std::string& key,
                     const std::optional<std::string>& id) override {
+    refuse_resources(kind);
     if (kind == Kind::lock) {
       return redis::ask(address_, [&](redis::Client& client, const redis::Limit& limit) {
         return LockBook::give_back(client, prefix_, key, id, limit);
@@ -73,8 +75,14 @@ class PyCachifyStore : public Store {
   std::string shown_url() const override { return address_.shown; }
 
  private:
+  // Or a resource would be taken for a pool of the same key.
+  void refuse_resources(Kind kind) const {
+    if (kind == Kind::resource) refuse("lend resources");
+  }
+
   // All that py-cachify has no place for: done halfway, it would be a promise that is not kept.
   void refuse_impossible(const Claim& claim) const {
+    refuse_resources(claim.kind);
     if (claim.shared) refuse("let readers share a lock (--shared)");
     if (claim.weight != 1) refuse("give a command more than one slot (--weight)");
     if (claim.priority != 0) refuse("serve anybody first (--priority): it keeps no order");
