@@ -53,12 +53,18 @@ size_t end_holders(store::Store& store, store::Kind kind, const std::string& key
     }
     return left.holders.empty();
   };
-  if (store.wait_until(kind, key, gone, deadline_after(kLong), interrupts)) return asked.size();
-  if (interrupts.caught()) return asked.size();
-  util::message(key + ": still waiting for the end; " +
-                situation_text(left, 0, util::realtime_us()));
-  store.wait_until(kind, key, gone, std::nullopt, interrupts);
-  return asked.size();
+  for (bool told = false;; told = true) {
+    const bool ended = store.wait_until(kind, key, gone, deadline_after(kLong), interrupts);
+    if (ended || interrupts.caught()) return asked.size();
+    if (!told) {
+      util::message(key + ": still waiting for the end; " +
+                    situation_text(left, 0, util::realtime_us()));
+    }
+    // Its cachify may have been killed meanwhile, and then nobody is left who would send KILL.
+    for (const store::HolderInfo& holder : left.holders) {
+      if (holder.orphan) store.terminate(kind, key, holder.id, util::Duration::zero());
+    }
+  }
 }
 
 }  // namespace cachify::run
