@@ -9,10 +9,18 @@ _cachify_claim_options='-k --key -a --arg --weight -w --wait -t --timeout --prio
   --replace -E --conflict-exit-code --kill-after'
 _cachify_run_options="$_cachify_claim_options --on-full --on-lost -g --group --no-inherit"
 
+_cachify_resource_options='-k --key -a --arg --count --from --create --create-timeout --min -n --max
+  --max-life --check --destroy -w --wait -t --timeout --priority --queue-max --shed-at
+  -E --conflict-exit-code --on-full --on-lost --kill-after -g --group --no-inherit'
+
 # The options of "NOUN VERB".
 _cachify_options() {
   case $1 in
     'pool run') echo "$_cachify_run_options -n --max --slot-exp --shed-at" ;;
+    'pool map') echo '--key -a --arg -n --max --reserve --input -0 --null --colsep --header --jsonl
+      --strict --queue -k --keep-order --tag --dry-run --results --joblog --resume --resume-failed
+      --progress --retries --halt --idle-timeout --total-timeout -w --wait -t --timeout --priority
+      --queue-max -E --conflict-exit-code --on-lost --kill-after --no-inherit' ;;
     'lock run') echo "$_cachify_run_options -s --shared --exp" ;;
     'pool acquire') echo "$_cachify_claim_options -n --max --slot-exp --shed-at --owner-pid" ;;
     'lock acquire') echo "$_cachify_claim_options -s --shared --exp --owner-pid" ;;
@@ -24,14 +32,20 @@ _cachify_options() {
     'pool size') echo '-k --key -a --arg --json --below' ;;
     'pool status' | 'lock status') echo '-k --key -a --arg --json --watch' ;;
     'pool list' | 'lock list' | doctor) echo '--json' ;;
+    'resource run') echo "$_cachify_resource_options" ;;
+    'resource status') echo '-k --key -a --arg --json' ;;
+    'resource add' | 'resource remove') echo '-k --key -a --arg --name' ;;
+    'resource stop') echo '-k --key -a --arg' ;;
     'lock is-locked' | 'pool open') echo '-k --key -a --arg' ;;
   esac
   echo "$_cachify_global_options"
 }
 
-# Sets COMPREPLY to values of the option $1 that begin with $2; false when it is a switch.
+# Sets COMPREPLY to values of the option $1 of "NOUN VERB" $3 that begin with $2; false when it is a
+# switch.
 _cachify_values() {
   local words=''
+  [[ $1 == -k && $3 == 'pool map' ]] && return 1
   case $1 in
     --on-lost) words='warn term kill' ;;
     --replace) words='running waiting both' ;;
@@ -42,13 +56,21 @@ _cachify_values() {
       ;;
     --slot-exp | --exp | -t | --timeout) words='none' ;;
     --store) words='file:' ;;
-    --config)
+    --halt) words='never soon now' ;;
+    --results)
+      compopt -o dirnames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -d -- "$2")
+      return
+      ;;
+    --config | --input | --joblog)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$2")
       return
       ;;
     -k | --key | -a | --arg | -n | --max | --weight | --priority | --queue-max | --shed-at | \
-      --below | --id | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
+      --count | --from | --create | --create-timeout | --min | --max-life | --check | --destroy | \
+      --name | --below | --id | --reserve | --colsep | --queue | --retries | --idle-timeout | \
+      --total-timeout | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
     *) return 1 ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$2")
@@ -87,14 +109,14 @@ _cachify() {
       return
     elif [[ $word == -* ]]; then
       COMPREPLY=()
-      _cachify_values "$word" '' && skip=1
+      _cachify_values "$word" '' "${nouns[*]}" && skip=1
     else
       nouns+=("$word")
     fi
   done
   COMPREPLY=()
   if [[ -n $skip ]]; then
-    _cachify_values "$previous" "$current"
+    _cachify_values "$previous" "$current" "${nouns[*]}"
     return
   fi
 
@@ -104,8 +126,9 @@ _cachify() {
   fi
   [[ ${nouns[0]} == help ]] && nouns=("${nouns[@]:1}")
   case ${nouns[*]} in
-    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock doctor help' -- "$current") ;;
-    pool) mapfile -t COMPREPLY < <(compgen -W 'run size status list acquire release resize close open wait' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock resource doctor help' -- "$current") ;;
+    pool) mapfile -t COMPREPLY < <(compgen -W 'run map size status list acquire release resize close open wait' -- "$current") ;;
+    resource) mapfile -t COMPREPLY < <(compgen -W 'run status add remove stop' -- "$current") ;;
     lock) mapfile -t COMPREPLY < <(compgen -W 'run is-locked status list acquire release' -- "$current") ;;
   esac
 }

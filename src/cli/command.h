@@ -45,6 +45,7 @@ std::unique_ptr<Command> make_lock_status();
 std::unique_ptr<Command> make_pool_acquire();
 std::unique_ptr<Command> make_pool_close();
 std::unique_ptr<Command> make_pool_list();
+std::unique_ptr<Command> make_pool_map();
 std::unique_ptr<Command> make_pool_open();
 std::unique_ptr<Command> make_pool_release();
 std::unique_ptr<Command> make_pool_resize();
@@ -52,5 +53,10 @@ std::unique_ptr<Command> make_pool_run();
 std::unique_ptr<Command> make_pool_size();
 std::unique_ptr<Command> make_pool_status();
 std::unique_ptr<Command> make_pool_wait();
+std::unique_ptr<Command> make_resource_add();
+std::unique_ptr<Command> make_resource_remove();
+std::unique_ptr<Command> make_resource_run();
+std::unique_ptr<Command> make_resource_status();
+std::unique_ptr<Command> make_resource_stop();
 
 }  // namespace cachify::cli

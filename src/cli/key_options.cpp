@@ -26,8 +26,8 @@ std::string_view help_of_key(bool with_command, bool several) {
 
 }  // namespace
 
-void KeyOptions::add_to(OptionTable& table, bool with_command, bool several) {
-  table.add({'k', "key", "KEY", help_of_key(with_command, several),
+void KeyOptions::add_to(OptionTable& table, bool with_command, bool several, char letter) {
+  table.add({letter, "key", "KEY", help_of_key(with_command, several),
              [this](const std::string& value) -> std::string {
                formats_.push_back(value);
                return {};

@@ -12,8 +12,8 @@ namespace cachify::cli {
 class KeyOptions {
  public:
   // `with_command`: the verb takes a COMMAND, which can fill fields. `several`: and any number of
-  // keys.
-  void add_to(OptionTable& table, bool with_command, bool several = false);
+  // keys. `letter`: 0 where -k means something else.
+  void add_to(OptionTable& table, bool with_command, bool several = false, char letter = 'k');
   // The one key that is meant. `command` fills the numbered fields. Throws UsageError.
   std::string resolve(const std::vector<std::string>& command) const;
   // All that were given, the same one only once. Throws UsageError.

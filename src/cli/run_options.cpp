@@ -107,7 +107,7 @@ util::Duration KillAfterOption::value(const Settings& settings) const {
   return kill_after_.value_or(settings.kill_after.value_or(kDefaultKillAfter));
 }
 
-void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help) {
+void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help, bool with_group) {
   table.start_group("Command");
   table.add({0, "on-lost", "warn|term|kill", on_lost_help,
              [this](const std::string& value) -> std::string {
@@ -115,8 +115,11 @@ void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help) {
                return on_lost_ ? "" : "warn, term or kill";
              }});
   kill_after_.add_to(table, "KILL so long after a TERM of ours; default 10s");
-  table.add({'g', "group", "", "Give COMMAND a process group of its own, and signals to all of it",
-             into_switch(group_)});
+  if (with_group) {
+    table.add({'g', "group", "",
+               "Give COMMAND a process group of its own, and signals to all of it",
+               into_switch(group_)});
+  }
   table.add({0, "no-inherit", "",
              "Do not let COMMAND inherit the open file that keeps the slot when cachify is killed",
              into_switch(no_inherit_)});

@@ -86,7 +86,8 @@ class KillAfterOption {
 // How COMMAND is treated while it runs.
 class CommandOptions {
  public:
-  void add_to(OptionTable& table, std::string_view on_lost_help);
+  // `with_group`: COMMAND has a process group of its own only where --group says so.
+  void add_to(OptionTable& table, std::string_view on_lost_help, bool with_group = true);
   void fill(run::Request& request, const Settings& settings, run::OnLost default_on_lost) const;
 
  private:

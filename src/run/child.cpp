@@ -44,10 +44,18 @@ int child_main(void* argument) {
     if (getppid() != launch.parent) return kExitOsError;  // died before it could matter
   }
 
+  for (size_t i = 0; i < setup.streams.size(); ++i) {
+    if (setup.streams[i] >= 0) dup2(setup.streams[i], static_cast<int>(i));
+  }
+
   // A duplicate has no close-on-exec flag. None to be had that high: then in its own place.
   for (const int fd : setup.keep_fds) {
     if (fcntl(fd, F_DUPFD, kFirstQuietFd) < 0) fcntl(fd, F_SETFD, 0);
   }
+
+  // Neither of the two is 0, 1 or 2 itself.
+  if (setup.input >= 0) dup2(setup.input, STDIN_FILENO);
+  if (setup.output >= 0) dup2(setup.output, STDOUT_FILENO);
 
   launch.interrupts.restore_in_child();
   launch.error = launch.program.execute();

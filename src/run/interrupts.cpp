@@ -2,8 +2,10 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "errors.h"
@@ -18,7 +20,9 @@ constexpr long kRepeatNs = 3'000'000;
 // What the handlers need. They do nothing but note the signal and keep the timer going.
 volatile sig_atomic_t g_caught = 0;
 volatile sig_atomic_t g_in_window = 0;
-volatile sig_atomic_t g_poked = 0;  // in this window
+volatile sig_atomic_t g_woken = 0;  // in this window, by what is not a stop
+volatile sig_atomic_t g_stops = 0;
+volatile sig_atomic_t g_seen[NSIG];  // the poke and the extra ones, since they were taken
 timer_t g_timer;
 Interrupts* g_alive = nullptr;
 
@@ -40,13 +44,15 @@ void stop_tick() noexcept {
 void on_stop(int signal) {
   const int saved = errno;
   if (g_caught == 0) g_caught = signal;
+  g_stops = g_stops + 1;
   if (g_in_window != 0) repeat_tick();
   errno = saved;
 }
 
-void on_poke(int) {
+void on_wake(int signal) {
   const int saved = errno;
-  g_poked = 1;
+  g_woken = 1;
+  g_seen[signal] = 1;
   if (g_in_window != 0) repeat_tick();
   errno = saved;
 }
@@ -74,6 +80,8 @@ Interrupts::Interrupts() {
   assert(g_alive == nullptr);
   g_alive = this;
   g_caught = 0;
+  g_stops = 0;
+  for (volatile sig_atomic_t& seen : g_seen) seen = 0;
 
   sigset_t blocked;
   sigemptyset(&blocked);
@@ -147,6 +155,63 @@ std::optional<int> Interrupts::caught() const noexcept {
   return std::nullopt;
 }
 
+void Interrupts::also_wake_on(std::initializer_list<int> signals) {
+  assert(!installed_);
+  for (const int signal : signals) {
+    struct sigaction given {};
+    sigaction(signal, nullptr, &given);
+    if (signal == SIGCHLD) given = given_child_;
+    if (given.sa_handler == SIG_IGN && signal != SIGCHLD) continue;
+    block(signal);
+    extras_.push_back({signal, given});
+  }
+}
+
+void Interrupts::keep_out_sigpipe() noexcept {
+  block(SIGPIPE);
+}
+
+void Interrupts::block(int signal) noexcept {
+  if (sigismember(&given_mask_, signal) == 1) return;
+  sigaddset(&added_, signal);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  sigprocmask(SIG_BLOCK, &only, nullptr);
+}
+
+bool Interrupts::take(int signal) noexcept {
+  const bool seen = g_seen[signal] != 0;
+  g_seen[signal] = 0;
+  return seen;
+}
+
+void Interrupts::stop_self(int signal) noexcept {
+  struct sigaction before {};
+  const struct sigaction stop = handler(SIG_DFL);
+  sigaction(signal, &stop, &before);
+  raise(signal);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  sigprocmask(SIG_UNBLOCK, &only, nullptr);  // here, until continued
+  sigprocmask(SIG_BLOCK, &only, nullptr);
+  sigaction(signal, &before, nullptr);
+}
+
+bool Interrupts::any_to_take() noexcept {
+  return std::any_of(std::begin(g_seen), std::end(g_seen),
+                     [](sig_atomic_t seen) { return seen != 0; });
+}
+
+int Interrupts::stops() noexcept {
+  return static_cast<int>(g_stops);
+}
+
+bool Interrupts::Window::woken() noexcept {
+  return g_woken != 0 || g_caught != 0;
+}
+
 void Interrupts::install() {
   if (installed_) return;
 
@@ -166,8 +231,12 @@ void Interrupts::install() {
 
   const struct sigaction tick = handler(on_tick);
   sigaction(tick_signal(), &tick, &given_tick_);
-  const struct sigaction poke = handler(on_poke);
-  sigaction(kPokeSignal, &poke, &given_poke_);
+  const struct sigaction wake = handler(on_wake);
+  sigaction(kPokeSignal, &wake, &given_poke_);
+  for (const Extra& extra : extras_) {
+    sigaction(extra.signal, &wake, nullptr);
+    if (sigismember(&given_mask_, extra.signal) == 1) sigaddset(&closed_, extra.signal);
+  }
   const struct sigaction stop = handler(on_stop);
   for (size_t i = 0; i < kStops.size(); ++i) {
     if (!interrupts_us(kStops[i])) continue;
@@ -178,11 +247,20 @@ void Interrupts::install() {
 
 void Interrupts::make_wait_mask() noexcept {
   wait_mask_ = given_mask_;
-  for (int signal = 1; command_ended_ && signal < SIGRTMIN; ++signal) {
+  const bool closed = command_ended_ || held_;
+  for (int signal = 1; closed && signal < SIGRTMIN; ++signal) {
     if (sigismember(&added_, signal) == 1) sigaddset(&wait_mask_, signal);
   }
   sigdelset(&wait_mask_, tick_signal());
-  sigdelset(&wait_mask_, kPokeSignal);
+  if (!held_) {
+    sigdelset(&wait_mask_, kPokeSignal);
+    for (const Extra& extra : extras_) sigdelset(&wait_mask_, extra.signal);
+  }
+}
+
+void Interrupts::hold(bool on) noexcept {
+  held_ = on;
+  make_wait_mask();
 }
 
 void Interrupts::command_ended() noexcept {
@@ -200,6 +278,7 @@ void Interrupts::restore_dispositions() const noexcept {
   if (!installed_) return;
   sigaction(tick_signal(), &given_tick_, nullptr);
   sigaction(kPokeSignal, &given_poke_, nullptr);
+  for (const Extra& extra : extras_) sigaction(extra.signal, &extra.given, nullptr);
   // No handler survives an exec, and ignored ones were left alone: they had their defaults.
   const struct sigaction action = handler(SIG_DFL);
   for (size_t i = 0; i < kStops.size(); ++i) {
@@ -217,7 +296,7 @@ Interrupts::Window::Window(Interrupts& interrupts, std::optional<util::Monotonic
   interrupts.install();
   assert(g_in_window == 0);
   g_in_window = 1;
-  g_poked = 0;
+  g_woken = 0;
   if (g_caught != 0) {
     repeat_tick();
   } else if (until) {
@@ -231,7 +310,7 @@ Interrupts::Window::Window(Interrupts& interrupts, std::optional<util::Monotonic
 Interrupts::Window::~Window() {
   sigprocmask(SIG_BLOCK, &interrupts_.closed_, nullptr);
   g_in_window = 0;
-  if (timed_ || g_caught != 0 || g_poked != 0) stop_tick();
+  if (timed_ || g_caught != 0 || g_woken != 0) stop_tick();
 }
 
 }  // namespace cachify::run

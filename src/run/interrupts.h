@@ -3,7 +3,9 @@
 #include <signal.h>
 
 #include <array>
+#include <initializer_list>
 #include <optional>
+#include <vector>
 
 #include "util/time.h"
 
@@ -53,6 +55,37 @@ class Interrupts {
   // instead of letting them end cachify.
   void command_ended() noexcept;
 
+  // While it lives, waits open no signal, not even the poke: COMMAND runs, and who looks after it
+  // is to find all of them. For what is done beside COMMAND and may wait for a mutex.
+  class Hold {
+   public:
+    explicit Hold(Interrupts& interrupts) noexcept : interrupts_(interrupts) {
+      interrupts_.hold(true);
+    }
+    ~Hold() { interrupts_.hold(false); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    Interrupts& interrupts_;
+  };
+  // For who has children and more to look after, also while it waits (pool map). Called before the
+  // first wait.
+  //
+  // Each of these signals ends a wait as the poke does, and is noted; blocked otherwise. One that
+  // was given ignored stays so, SIGCHLD excepted.
+  void also_wake_on(std::initializer_list<int> signals);
+  // A write that nobody reads any more fails with EPIPE, and no more.
+  void keep_out_sigpipe() noexcept;
+  // Whether `signal` (one of those, or the poke) has ended a wait since the last call.
+  static bool take(int signal) noexcept;
+  // Whether take() has anything to take, of any of them. Waits do not end for what came before.
+  static bool any_to_take() noexcept;
+  // Stops this process as `signal` (TSTP, of also_wake_on) would have; returns when continued.
+  static void stop_self(int signal) noexcept;
+  // How many signals that end waiting were caught in waits.
+  static int stops() noexcept;
+
   // For the child between vfork and exec: mask and dispositions exactly as cachify got them.
   // Changes nothing in memory; async-signal-safe.
   void restore_in_child() const noexcept;
@@ -66,6 +99,8 @@ class Interrupts {
     ~Window();
     Window(const Window&) = delete;
     Window& operator=(const Window&) = delete;
+    // A signal has come in already: the call would only find out some ms later.
+    static bool woken() noexcept;
 
    private:
     Interrupts& interrupts_;
@@ -76,7 +111,9 @@ class Interrupts {
   static constexpr std::array kStops{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
   bool interrupts_us(int signal) const noexcept;
+  void hold(bool on) noexcept;
   void take_over_given_mask() noexcept;
+  void block(int signal) noexcept;
   void install();
   void make_wait_mask() noexcept;
   void restore_dispositions() const noexcept;
@@ -88,7 +125,13 @@ class Interrupts {
   struct sigaction given_child_;
   bool installed_ = false;
   bool command_ended_ = false;
+  bool held_ = false;
   std::array<bool, kStops.size()> handled_{};
+  struct Extra {
+    int signal;
+    struct sigaction given;
+  };
+  std::vector<Extra> extras_;  // also_wake_on
   struct sigaction given_tick_;
   struct sigaction given_poke_;
 };

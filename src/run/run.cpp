@@ -4,6 +4,7 @@
 #include "run/admit.h"
 #include "run/child.h"
 #include "run/explain.h"
+#include "run/in_slot.h"
 #include "run/interrupts.h"
 #include "run/job_control.h"
 #include "run/program.h"
@@ -27,34 +28,19 @@ class Holding {
   std::unique_ptr<store::Lease> lease_;
 };
 
-// What COMMAND is told about its slot; of several locks one to a line, as they were given.
-std::vector<std::string> variables_for(const Request& request, const store::Lease& lease,
-                                       util::Duration waited) {
-  const store::Grant& grant = lease.grant();
-  std::string key = request.claim.key;
-  std::string id = grant.id;
-  std::string fence = std::to_string(grant.fence);
-  for (size_t i = 0; i < lease.parts().size(); ++i) {
-    const store::Grant& part = lease.parts()[i]->grant();
-    if (i == 0) key = id = fence = {};
-    const char* end = i == 0 ? "" : "\n";
-    key += end + request.keys[i];
-    id += end + part.id;
-    fence += end + std::to_string(part.fence);
+// Gives back what prepare() has made ready, before the slot itself.
+class Escorting {
+ public:
+  explicit Escorting(Escort* escort) : escort_(escort) {}
+  Escorting(const Escorting&) = delete;
+  Escorting& operator=(const Escorting&) = delete;
+  ~Escorting() {
+    if (escort_ != nullptr) escort_->give_back();
   }
-  return {"CACHIFY_KEY=" + key, "CACHIFY_MAX=" + std::to_string(grant.max),
-          "CACHIFY_SLOT=" + std::to_string(grant.slot), "CACHIFY_ID=" + id,
-          // One that was inherited would be another slot's.
-          grant.fence == 0 ? "CACHIFY_FENCE" : "CACHIFY_FENCE=" + fence,
-          "CACHIFY_WAITED=" + util::seconds_text(waited)};
-}
 
-// A lease without a descriptor that COMMAND could keep ends soon after cachify was killed. COMMAND
-// is then ended as --on-lost says for any lost lease.
-int death_signal(const store::Lease& lease, OnLost on_lost) {
-  if (lease.keep_fd() >= 0 || on_lost == OnLost::warn) return 0;
-  return on_lost == OnLost::kill ? SIGKILL : SIGTERM;
-}
+ private:
+  Escort* escort_;
+};
 
 // The open files that keep the slot; each lock of several has its own.
 std::vector<int> keep_fds_of(const store::Lease& lease) {
@@ -76,8 +62,16 @@ std::vector<int> keep_fds_of(const store::Lease& lease) {
 Ending run_command(const Request& request, Admittance admitted, Interrupts& interrupts) {
   const Holding holding(std::move(admitted.lease));
   store::Lease& lease = holding.lease();
+  const Escorting escorting(request.escort);
 
-  const Program program(request.command, variables_for(request, lease, admitted.waited));
+  std::vector<std::string> variables =
+      slot_variables(request.claim.key, request.keys, lease, admitted.waited);
+  if (request.escort != nullptr) {
+    const auto more = request.escort->prepare(lease, interrupts);
+    if (!more) return stopped_by(interrupts.caught().value_or(SIGTERM));
+    variables.insert(variables.end(), more->begin(), more->end());
+  }
+  const Program program(request.command, std::move(variables));
   JobControl jobs(request.own_group);
   Supervisor supervisor(lease, request, jobs);
   ChildSetup setup;
@@ -100,7 +94,8 @@ Ending run_command(const Request& request, Admittance admitted, Interrupts& inte
   }
   lease.command_started();
   const Ending ending = supervisor.watch(started.pid);
-  interrupts.command_ended();
+  // Until an escort has done, a signal still means something.
+  if (request.escort == nullptr) interrupts.command_ended();
   return ending;
 }
 
@@ -121,7 +116,14 @@ Ending run(store::Store& store, const Request& request) {
   {
     Interrupts interrupts;
     Admittance admitted = admit(store, request, interrupts);
-    if (admitted.lease) return run_command(request, std::move(admitted), interrupts);
+    if (admitted.lease) {
+      ending = run_command(request, std::move(admitted), interrupts);
+      if (request.escort != nullptr) {
+        request.escort->finish();
+        interrupts.command_ended();
+      }
+      return ending;
+    }
     if (!admitted.refused || !request.on_full) return admitted.ending;
   }
   ending.code = become_on_full(request);

@@ -20,7 +20,7 @@ class Interrupts;  // run/interrupts.h
 namespace cachify::store {
 
 // Pools, locks and resources of the same key have nothing to do with each other.
-enum class Kind { pool, lock };
+enum class Kind { pool, lock, resource };
 
 // Who asks, for the eyes of others. Never holds a secret; `command` is shown as it was given.
 struct Who {
@@ -131,6 +131,27 @@ struct KeySummary {
   bool closed = false;
 };
 
+// One who holds a slot right now.
+struct LiveHolder {
+  std::string id;
+  uint64_t fence = 0;
+};
+
+// The text that a store keeps beside the books of a resource, and what belongs to the same instant.
+struct CatalogueView {
+  std::string text;            // empty: there is none
+  std::optional<int64_t> max;  // the stored cap
+  bool closed = false;
+  std::vector<LiveHolder> live;
+  int64_t waiting = 0;
+  int64_t now_us = 0;  // wall clock of the store
+};
+struct CatalogueChange {
+  std::string text;            // empty: none any more
+  std::optional<int64_t> max;  // the cap for everyone, as resize() stores it
+  bool closed = false;         // as set_closed() does it
+};
+
 // One line of `doctor`.
 struct Finding {
   enum class Grade { good, doubtful, bad };  // doubtful: works, but something can go wrong
@@ -191,7 +212,7 @@ enum class Outcome {
   dismissed,    // taken out of the queue by somebody
   held_above,   // lock: an ancestor of ours holds it without an end; it can never be had
   timed_out,    // the deadline passed
-  interrupted,  // a signal asked us to stop (Interrupts says which)
+  interrupted,  // a signal asked us to stop (Interrupts says which), or WaitObserver::go_on()
 };
 
 struct Acquisition {
@@ -209,9 +230,11 @@ class WaitObserver {
   virtual std::optional<util::Duration> explain_after() const { return std::nullopt; }
   // Called once at most, with the position of the caller in situation.waiters (0: unknown).
   virtual void waiting(const Situation&, int64_t /*position*/) {}
-  // For who holds other leases of this store meanwhile. go_on() is asked whenever acquire() wakes
-  // while it waits: after a poke, when look_fd() is readable, and at next_look() (CLOCK_BOOTTIME
-  // ns) at the latest. False makes it leave the queue with Outcome::interrupted.
+  // For who holds other leases of this store meanwhile, or has other work to do. go_on() is asked
+  // whenever acquire() wakes while it waits: after a poke or another signal that Interrupts also
+  // wakes on, when look_fd() is readable, and at next_look() (CLOCK_BOOTTIME ns) at the latest.
+  // False makes it leave the queue with Outcome::interrupted. It may use the store, but not
+  // acquire.
   virtual bool go_on() { return true; }
   virtual std::optional<int64_t> next_look() const { return std::nullopt; }
   virtual int look_fd() const { return -1; }
@@ -242,6 +265,10 @@ class Store {
   virtual Situation situation(Kind kind, const std::string& key) = 0;
   // The same for who asks only how full it is: a store may leave out who holds and who waits.
   virtual Situation summary(Kind kind, const std::string& key);
+  // The same for who has leases to look after: throws StoreError when there is no answer in so long.
+  virtual Situation glance(Kind kind, const std::string& key, util::Duration /*patience*/) {
+    return situation(kind, key);
+  }
 
   // Looking and steering. A store whose layout cannot do one of these leaves it as it is: it throws
   // UsageError, and says what cannot be done. Each acts at once or throws StoreError.
@@ -276,6 +303,22 @@ class Store {
                           const std::function<bool(const Situation&)>& enough,
                           const std::optional<util::MonotonicTime>& deadline,
                           run::Interrupts& interrupts);
+
+  // The catalogue of a resource, as it is. Changes nothing.
+  virtual CatalogueView catalogue(const std::string& key);
+
+  // Changes the catalogue of a resource, its cap and whether it is closed: `change` says how, and
+  // nobody else changes them between its look and its deed. It may be called several times, the
+  // last call counts; nullopt leaves all as it is; what it throws comes out, and nothing was
+  // changed. Killed on the way, the text is the old one or the new one; cap and closing may lag
+  // behind it until the next change. A catalogue stays until it is changed to none.
+  using ChangeCatalogue = std::function<std::optional<CatalogueChange>(const CatalogueView&)>;
+  virtual void update_catalogue(const std::string& key, const ChangeCatalogue& change,
+                                run::Interrupts* interrupts);
+
+  // A directory of this host for files that belong to the catalogues, the same for every caller;
+  // empty: the store has none.
+  virtual std::string work_directory() const { return {}; }
 
   // Whether the store works, and what could make it fail: for `doctor`. Changes nothing that stays.
   // Throws nothing for what it finds: that is a finding.

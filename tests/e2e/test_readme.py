@@ -33,7 +33,9 @@ class Readme(Case):
         self.assertEqual(len(examples), 1)
         self.assertEqual(
             self.run_shell(examples[0]),
-            "backing up\nbuilding in slot 0\nreading\nwriting\nserved\n0\nrendering\nmoving\n",
+            "backing up\nbuilding in slot 0\nreading\nwriting\nserved\n0\n"
+            + "".join(f"item {n}\n" for n in range(1, 7))
+            + "rendering\nmoving\n",
         )
 
     def test_the_first_command_prints_what_is_shown(self):

@@ -23,8 +23,9 @@ class Bell {
   bool mapped() const { return word_ != nullptr; }
 
   // From now on the kernel wakes one sleeper when this process dies, whatever it dies of: the word
-  // is the pending entry of its robust list (see robust_list in the kernel's documentation). One
-  // bell per process at a time.
+  // is the pending entry of its robust list (see robust_list in the kernel's documentation). There
+  // is one such entry for a process, so one bell; the leases of one key share it, and the kernel
+  // rings until the last of them has forgotten about it.
   void ring_at_death();
   void forget_death();
 
@@ -36,6 +37,8 @@ class Bell {
  private:
   void* page_ = nullptr;
   unsigned* word_ = nullptr;
+  bool shared_ = false;  // the page is that of all bells of this file
+  bool armed_ = false;   // ring_at_death() and not forgotten yet
 };
 
 }  // namespace cachify::store::file

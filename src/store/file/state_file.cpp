@@ -32,8 +32,10 @@ bool all_zero(const Header& header) {
 bool is_sound(const Entry& entry, const Header& header) {
   static constexpr Entry kFree{};
   if (entry.state == EntryState::free) return std::memcmp(&entry, &kFree, sizeof entry) == 0;
+  // Of an extra the holder may be gone already, and the table shorter for it.
   return entry.checksum == checksum_of(entry) && entry.state <= EntryState::dismissed &&
-         entry.ticket != 0 && entry.ticket <= header.next && entry.primary < header.high_water;
+         entry.ticket != 0 && entry.ticket <= header.next &&
+         (entry.primary < header.high_water || entry.state == EntryState::extra);
 }
 
 void close_texts(Info& info) {
@@ -175,12 +177,7 @@ void StateFile::read(bool first_only) {
     return;
   }
   // Extras are written before their holder and cleared after it; one alone is a crash's leftover.
-  for (uint32_t i = 0; i < count; ++i) {
-    const Entry& entry = table_.entries[i];
-    if (entry.state != EntryState::extra) continue;
-    const Entry& holder = table_.entries[entry.primary];
-    if (holder.state != EntryState::holding || holder.ticket != entry.ticket) table_.clear(i);
-  }
+  table_.drop_stray_extras();
   if (name_.hashed) check_key_text();
 }
 

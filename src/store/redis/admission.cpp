@@ -55,13 +55,13 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
 }
 
 Limit Admission::limit() const {
-  return {patience_.deadline.value_or(kNever), &interrupts_};
+  return {patience_.deadline.value_or(kNever), &interrupts_, &observer_};
 }
 
 // For one request of who is queued: an answer that is on its way when the patience ends counts.
 Limit Admission::request_limit() const {
   const Limit limit = this->limit();
-  return {std::max(limit.until, util::monotonic_now() + kLastAnswer), &interrupts_};
+  return {std::max(limit.until, util::monotonic_now() + kLastAnswer), &interrupts_, &observer_};
 }
 
 Acquisition Admission::run() {
@@ -112,7 +112,7 @@ TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
 
 std::optional<Outcome> Admission::arrive() {
   // Not the deadline: a caller with little patience does not call a store silent that is only slow.
-  Retries retries(address_, Retries::Mode::first, {kNever, &interrupts_});
+  Retries retries(address_, Retries::Mode::first, {kNever, &interrupts_, &observer_});
   for (int tries = 0;; ++tries) {
     try {
       const TakeAnswer answer = take(*client_, patience_.wait, retries.limit());
@@ -256,7 +256,9 @@ void Admission::sleep_on_list() {
     until = std::min(until, util::monotonic_now() + util::Duration(*look - util::boottime_ns()));
   }
   Connection& connection = *client_->connection();
-  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_}, observer_.look_fd())) return;
+  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_, &observer_}, observer_.look_fd(),
+                false))
+    return;
   const std::optional<Reply> woken = connection.try_receive();
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;

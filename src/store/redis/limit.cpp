@@ -27,24 +27,28 @@ int poll_for(std::array<pollfd, 2>& fds, util::Duration duration, const sigset_t
 
 }  // namespace
 
-bool wait_for(int fd, short events, const Limit& limit, int other) {
+bool wait_for(int fd, short events, const Limit& limit, int other, bool soon) {
   std::array<pollfd, 2> set{pollfd{fd, events, 0}, pollfd{other, POLLIN, 0}};
   if (limit.interrupts != nullptr && limit.interrupts->caught()) throw Interrupted{};
-  if (poll_for(set, std::min(kSoon, limit.until - util::monotonic_now()), nullptr) > 0) {
+  if (soon && poll_for(set, std::min(kSoon, limit.until - util::monotonic_now()), nullptr) > 0) {
     return set[0].revents != 0;
   }
   const sigset_t* mask = limit.interrupts != nullptr ? &limit.interrupts->wait_mask() : nullptr;
   while (true) {
-    const util::Duration left = limit.until - util::monotonic_now();
+    util::Duration left = limit.until - util::monotonic_now();
+    const bool last = left.count() <= 0;
+    const auto look = limit.observer != nullptr ? limit.observer->next_look() : std::nullopt;
+    if (look) left = std::min(left, util::Duration(*look - util::boottime_ns()));
     const int result = poll_for(set, left, mask);
     if (limit.interrupts != nullptr && limit.interrupts->caught()) throw Interrupted{};
     if (result > 0) return set[0].revents != 0;
-    if (left.count() <= 0) return false;
+    if (limit.observer != nullptr && !limit.observer->go_on()) throw Interrupted{};
+    if (last) return false;
   }
 }
 
 void sleep_until(const Limit& limit) {
-  wait_for(-1, 0, limit);
+  wait_for(-1, 0, limit, -1, false);
 }
 
 }  // namespace cachify::store::redis

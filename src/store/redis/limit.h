@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "run/interrupts.h"
+#include "store/store.h"
 #include "util/time.h"
 
 namespace cachify::store::redis {
@@ -14,9 +15,10 @@ inline constexpr util::MonotonicTime kNever{std::numeric_limits<int64_t>::max() 
 struct Limit {
   util::MonotonicTime until;
   run::Interrupts* interrupts = nullptr;  // nullptr: signals stay blocked
+  WaitObserver* observer = nullptr;       // with interrupts: who has other work to do meanwhile
 
   Limit within(util::Duration duration) const {
-    return {std::min(until, util::monotonic_now() + duration), interrupts};
+    return {std::min(until, util::monotonic_now() + duration), interrupts, observer};
   }
   bool passed() const { return util::monotonic_now() >= until; }
 };
@@ -25,8 +27,8 @@ struct Limit {
 inline constexpr util::Duration kCommandTimeout = std::chrono::seconds(2);
 
 // poll(2) on one descriptor. False: the limit passed, or `other` became readable before. Throws
-// Interrupted.
-bool wait_for(int fd, short events, const Limit& limit, int other = -1);
+// Interrupted. `soon`: what is waited for comes soon, so signals may stay blocked for an instant.
+bool wait_for(int fd, short events, const Limit& limit, int other = -1, bool soon = true);
 // Sleeps until the limit. Throws Interrupted.
 void sleep_until(const Limit& limit);
 

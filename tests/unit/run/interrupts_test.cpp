@@ -58,6 +58,32 @@ util::MonotonicTime in(util::Duration d) {
 
 }  // namespace
 
+TEST_CASE("what a wait is also to wake on ends it, once, and is noted") {
+  const auto result = test::in_child([] {
+    run::Interrupts interrupts;
+    interrupts.also_wake_on({SIGCHLD, SIGUSR1});
+    const timespec long_time{60, 0};
+    if (interrupts.any_to_take()) return 1;
+    raise(SIGUSR1);  // blocked until a wait
+    if (interrupts.any_to_take()) return 2;
+    if (ppoll(nullptr, 0, &long_time, &interrupts.wait_mask()) != -1) return 3;
+    if (interrupts.caught() || interrupts.take(SIGCHLD)) return 4;
+    if (!interrupts.take(SIGUSR1) || interrupts.take(SIGUSR1)) return 5;
+    raise(SIGCHLD);
+    {
+      const run::Interrupts::Window window(interrupts, std::nullopt);
+      if (!run::Interrupts::Window::woken()) return 6;
+    }
+    if (!interrupts.take(SIGCHLD) || interrupts.any_to_take()) return 7;
+    raise(SIGTERM);
+    raise(SIGINT);
+    ppoll(nullptr, 0, &long_time, &interrupts.wait_mask());
+    if (run::Interrupts::stops() != 2) return 8;
+    return 0;
+  });
+  CHECK(result.code() == 0);
+}
+
 TEST_CASE("a stop is blocked from the start, and seen while it is pending") {
   for (const int stop : kStops) {
     const auto done = in_child([stop] {
