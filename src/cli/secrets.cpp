@@ -20,7 +20,8 @@ void remember_arguments(std::span<char* const> arguments) noexcept {
 }
 
 void guard_secrets(const Settings& settings) noexcept {
-  if (!settings.redis_password && !util::has_password(settings.store)) return;
+  if (!settings.redis_password && !util::has_password(settings.store, util::Among::one_word))
+    return;
   for (char* word : own_arguments) {
     if (std::string_view(word) == "--") break;  // what follows is COMMAND's
     util::blot_out_passwords({word, std::strlen(word)});

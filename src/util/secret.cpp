@@ -17,7 +17,7 @@ bool is_scheme(char c) noexcept {
 }
 
 // The first one at or behind `start`.
-Range next_password(std::string_view text, size_t start) noexcept {
+Range next_password(std::string_view text, size_t start, Among among) noexcept {
   constexpr std::string_view kMark = "://";
   for (;;) {
     const size_t mark = text.find(kMark, start);
@@ -28,11 +28,13 @@ Range next_password(std::string_view text, size_t start) noexcept {
     const size_t user = mark + kMark.size();
     start = user;
     // In our own URLs somebody may have forgotten to escape / or @, or the colon.
-    const size_t end =
-        std::min(text.find_first_of(ours ? " \t\n\"'" : " \t\n\"'/?#", user), text.size());
+    const std::string_view ends = !ours                   ? " \t\n\"'/?#"
+                                  : among == Among::words ? " \t\n\"'"
+                                                          : std::string_view();
+    const size_t end = std::min(text.find_first_of(ends, user), text.size());
     const size_t at = text.substr(0, end).rfind('@');
     if (at == std::string_view::npos || at <= user) continue;
-    const size_t colon = text.substr(0, at).find(':', user);
+    const size_t colon = text.substr(0, text.find('@', user)).find(':', user);
     const size_t from = colon != std::string_view::npos ? colon + 1 : ours ? user : at;
     if (from < at) return {from, at};
   }
@@ -40,11 +42,11 @@ Range next_password(std::string_view text, size_t start) noexcept {
 
 }  // namespace
 
-std::string without_passwords(std::string_view text) {
+std::string without_passwords(std::string_view text, Among among) {
   std::string result;
   size_t done = 0;
   for (;;) {
-    const Range found = next_password(text, done);
+    const Range found = next_password(text, done, among);
     if (found.from == std::string_view::npos) break;
     result += text.substr(done, found.from - done);
     result += "***";
@@ -53,16 +55,16 @@ std::string without_passwords(std::string_view text) {
   return result += text.substr(done);
 }
 
-bool has_password(std::string_view text) noexcept {
-  return next_password(text, 0).from != std::string_view::npos;
+bool has_password(std::string_view text, Among among) noexcept {
+  return next_password(text, 0, among).from != std::string_view::npos;
 }
 
-void blot_out_passwords(std::span<char> text) noexcept {
-  const std::string_view view(text.data(), text.size());
-  for (Range found = next_password(view, 0); found.from != std::string_view::npos;
-       found = next_password(view, found.to)) {
-    std::fill(text.begin() + static_cast<std::ptrdiff_t>(found.from),
-              text.begin() + static_cast<std::ptrdiff_t>(found.to), '*');
+void blot_out_passwords(std::span<char> word) noexcept {
+  const std::string_view view(word.data(), word.size());
+  for (Range found = next_password(view, 0, Among::one_word); found.from != std::string_view::npos;
+       found = next_password(view, found.to, Among::one_word)) {
+    std::fill(word.begin() + static_cast<std::ptrdiff_t>(found.from),
+              word.begin() + static_cast<std::ptrdiff_t>(found.to), '*');
   }
 }
 

@@ -62,7 +62,7 @@ Escaped::Escaped(char byte) noexcept : text_{'\\', byte, 0, 0}, size_(2) {
 std::string quoted(std::string_view text) {
   constexpr size_t kShown = 60;
   std::string clean;
-  if (has_password(text)) text = clean = without_passwords(text);
+  if (has_password(text, Among::one_word)) text = clean = without_passwords(text, Among::one_word);
   std::string result = "'";
   result += cut(text, kShown);
   result += text.size() > kShown ? "...'" : "'";
