@@ -9,6 +9,10 @@ _cachify_claim_options='-k --key -a --arg --weight -w --wait -t --timeout --prio
   --replace -E --conflict-exit-code --kill-after'
 _cachify_run_options="$_cachify_claim_options --on-full --on-lost -g --group --no-inherit"
 
+_cachify_resource_options='-k --key -a --arg --count --from --create --create-timeout --min -n --max
+  --max-life --check --destroy -w --wait -t --timeout --priority --queue-max --shed-at
+  -E --conflict-exit-code --on-full --on-lost --kill-after -g --group --no-inherit'
+
 # The options of "NOUN VERB".
 _cachify_options() {
   case $1 in
@@ -28,6 +32,10 @@ _cachify_options() {
     'pool size') echo '-k --key -a --arg --json --below' ;;
     'pool status' | 'lock status') echo '-k --key -a --arg --json --watch' ;;
     'pool list' | 'lock list' | doctor) echo '--json' ;;
+    'resource run') echo "$_cachify_resource_options" ;;
+    'resource status') echo '-k --key -a --arg --json' ;;
+    'resource add' | 'resource remove') echo '-k --key -a --arg --name' ;;
+    'resource stop') echo '-k --key -a --arg' ;;
     'lock is-locked' | 'pool open') echo '-k --key -a --arg' ;;
   esac
   echo "$_cachify_global_options"
@@ -98,7 +106,8 @@ _cachify_values() {
       return
       ;;
     -a | --arg | -n | --max | --weight | --priority | --queue-max | --shed-at | \
-      --below | --reserve | --colsep | --queue | --retries | --idle-timeout | \
+      --count | --from | --create | --create-timeout | --min | --max-life | --check | --destroy | \
+      --name | --below | --reserve | --colsep | --queue | --retries | --idle-timeout | \
       --total-timeout | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
     *) return 1 ;;
   esac
@@ -189,8 +198,9 @@ _cachify() {
   fi
   [[ ${nouns[0]} == help ]] && nouns=("${nouns[@]:1}")
   case ${nouns[*]} in
-    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock doctor help' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'pool lock resource doctor help' -- "$current") ;;
     pool) mapfile -t COMPREPLY < <(compgen -W 'run map size status list acquire release resize close open wait' -- "$current") ;;
+    resource) mapfile -t COMPREPLY < <(compgen -W 'run status add remove stop' -- "$current") ;;
     lock) mapfile -t COMPREPLY < <(compgen -W 'run is-locked status list acquire release' -- "$current") ;;
   esac
 }

@@ -106,7 +106,13 @@ complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a resize 
 complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a close -d 'Refuse newcomers'
 complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a open -d 'Let newcomers in again'
 complete -c cachify -n '__cachify_at pool; or __cachify_at help pool' -a wait -d 'Wait for a state'
-complete -c cachify -n '__cachify_at help' -a 'pool lock doctor'
+complete -c cachify -n '__cachify_at' -a resource -d 'Devices, licences, databases'
+complete -c cachify -n '__cachify_at resource; or __cachify_at help resource' -a run -d 'Run a command with one of its own'
+complete -c cachify -n '__cachify_at resource; or __cachify_at help resource' -a status -d 'Who has which'
+complete -c cachify -n '__cachify_at resource; or __cachify_at help resource' -a add -d 'One more'
+complete -c cachify -n '__cachify_at resource; or __cachify_at help resource' -a remove -d 'One less'
+complete -c cachify -n '__cachify_at resource; or __cachify_at help resource' -a stop -d 'Destroy all'
+complete -c cachify -n '__cachify_at help' -a 'pool lock resource doctor'
 
 complete -c cachify -n 'not __cachify_in_command' -l store -x -a file: -d 'Where slots are kept'
 complete -c cachify -n 'not __cachify_in_command' -l prefix -x -d 'Stands before every key'
@@ -117,7 +123,7 @@ complete -c cachify -n 'not __cachify_in_command' -s v -l verbose -d 'Explain wa
 complete -c cachify -n 'not __cachify_in_command' -l version -d 'Print the version'
 complete -c cachify -n 'not __cachify_in_command' -s h -l help -d 'Print help'
 
-for verb in 'pool run' 'pool acquire' 'pool release' 'pool resize' 'pool close' 'pool open' 'pool wait' 'pool size' 'pool status' 'lock run' 'lock acquire' 'lock release' 'lock is-locked' 'lock status'
+for verb in 'pool run' 'pool acquire' 'pool release' 'pool resize' 'pool close' 'pool open' 'pool wait' 'pool size' 'pool status' 'lock run' 'lock acquire' 'lock release' 'lock is-locked' 'lock status' 'resource run' 'resource status' 'resource add' 'resource remove' 'resource stop'
     complete -c cachify -n "__cachify_in $verb" -s k -l key -x -a '(__cachify_keys)' -d 'The name that all callers share'
     complete -c cachify -n "__cachify_in $verb" -s a -l arg -x -d 'NAME=VALUE, fills {NAME} in KEY'
 end
@@ -148,28 +154,44 @@ complete -c cachify -n '__cachify_in pool wait' -l until -x -a 'free empty idle'
 complete -c cachify -n '__cachify_in pool wait' -s t -l timeout -x -a none -d 'Wait at most so long'
 complete -c cachify -n '__cachify_in pool size' -l below -x -d 'Exit 0 when fewer are in use'
 
-for verb in 'pool size' 'pool status' 'pool list' 'lock status' 'lock list' 'doctor'
+for verb in 'resource add' 'resource remove'
+    complete -c cachify -n "__cachify_in $verb" -l name -x -d 'The name or handle'
+end
+complete -c cachify -n '__cachify_in resource run' -l count -x -d 'Take so many at once'
+complete -c cachify -n '__cachify_in resource run' -l from -x -d 'What there is'
+complete -c cachify -n '__cachify_in resource run' -l create -x -d 'Make one and print its handle'
+complete -c cachify -n '__cachify_in resource run' -l create-timeout -x -d 'How long that may take'
+complete -c cachify -n '__cachify_in resource run' -l min -x -d 'Keep at least so many'
+complete -c cachify -n '__cachify_in resource run' -s n -l max -x -d 'Never more than so many'
+complete -c cachify -n '__cachify_in resource run' -l max-life -x -d 'Make older ones anew'
+complete -c cachify -n '__cachify_in resource run' -l check -x -d 'Must exit 0 before a handle is lent'
+complete -c cachify -n '__cachify_in resource run' -l destroy -x -d 'End a handle'
+complete -c cachify -n '__cachify_in resource run' -l shed-at -x -d 'Refuse from that occupancy on'
+
+for verb in 'pool size' 'pool status' 'pool list' 'lock status' 'lock list' 'doctor' 'resource status'
     complete -c cachify -n "__cachify_in $verb" -l json -d 'Print JSON'
 end
 for verb in 'pool status' 'lock status'
     complete -c cachify -n "__cachify_in $verb" -l watch -d 'Go on showing what changes'
 end
 
-for verb in 'pool run' 'lock run' 'pool acquire' 'lock acquire'
-    complete -c cachify -n "__cachify_in $verb" -l weight -x -d 'Slots to take'
+for verb in 'pool run' 'lock run' 'pool acquire' 'lock acquire' 'resource run'
     complete -c cachify -n "__cachify_in $verb" -s w -l wait -d 'Wait, first come first served'
     complete -c cachify -n "__cachify_in $verb" -s t -l timeout -x -a none -d 'Wait at most so long'
     complete -c cachify -n "__cachify_in $verb" -l priority -x -d 'A higher one is served first'
     complete -c cachify -n "__cachify_in $verb" -l queue-max -x -d 'Do not wait where N do'
-    complete -c cachify -n "__cachify_in $verb" -l replace -x -a 'running waiting both' -d 'Newest wins'
     complete -c cachify -n "__cachify_in $verb" -s E -l conflict-exit-code -x -d 'Code instead of 75 and 124'
     complete -c cachify -n "__cachify_in $verb" -l kill-after -x -d 'KILL so long after a TERM'
 end
-for verb in 'pool run' 'lock run'
+for verb in 'pool run' 'lock run' 'resource run'
     complete -c cachify -n "__cachify_in $verb" -l on-full -x -d 'Run this instead of any 75 or 124'
     complete -c cachify -n "__cachify_in $verb" -l on-lost -x -a 'warn term kill' -d 'When a lease is lost'
     complete -c cachify -n "__cachify_in $verb" -s g -l group -d 'Own process group'
     complete -c cachify -n "__cachify_in $verb" -l no-inherit -d 'Slot is not kept by COMMAND'
+end
+for verb in 'pool run' 'lock run' 'pool acquire' 'lock acquire'
+    complete -c cachify -n "__cachify_in $verb" -l weight -x -d 'Slots to take'
+    complete -c cachify -n "__cachify_in $verb" -l replace -x -a 'running waiting both' -d 'Newest wins'
 end
 
 # Here -k is --keep-order.

@@ -10,6 +10,7 @@
 #include "errors.h"
 #include "setting_rows.h"
 #include "util/errno_text.h"
+#include "util/parse.h"
 #include "util/text.h"
 #include "util/unique_fd.h"
 
@@ -105,6 +106,8 @@ class File {
           throw ConfigError(place(node.source()) +
                             "profile must be a table, [profile.NAME]; the one to use when none is "
                             "named is default-profile");
+      } else if (profile != nullptr && name == "resource") {
+        apply_resources(settings, node);
       } else if (profile != nullptr && name == "default-profile") {
         const auto value = node.value_exact<std::string>();
         if (!value || value->empty()) mismatch(node, name, "the name of a profile in quotes");
@@ -129,6 +132,85 @@ class File {
     if (!expected.empty()) mismatch(node, name, expected);
     if (row->name == "store")
       settings.store_origin = path_ + ":" + std::to_string(node.source().begin.line);
+  }
+
+  void apply_resources(Settings& settings, const toml::node& node) const {
+    const toml::table* keys = node.as_table();
+    if (keys == nullptr)
+      throw ConfigError(place(node.source()) + "resource must be a table, [resource.KEY]");
+    for (const auto& [name, entry] : *keys) {
+      const std::string key = text_of(name);
+      const toml::table* table = entry.as_table();
+      if (table == nullptr)
+        throw ConfigError(place(entry.source()) + "resource." + key + " must be a table");
+      resource::DefinitionParts parts;
+      for (const auto& [part, value] : *table) apply_part(parts, text_of(part), value);
+      try {
+        if (!resource::complete(parts)) throw UsageError("from or create is missing");
+      } catch (const UsageError& failure) {
+        throw ConfigError(place(entry.source()) + "resource." + key + ": " + failure.what());
+      }
+      settings.resources[key] = std::move(parts);
+    }
+  }
+
+  void apply_part(resource::DefinitionParts& parts, const std::string& name,
+                  const toml::node& node) const {
+    const auto text = [&](std::optional<std::string>& target) {
+      target = node.value_exact<std::string>();
+      if (!target || !resource::is_shell_text(*target)) mismatch(node, name, "a shell command");
+    };
+    const auto number = [&](std::optional<int64_t>& target, int64_t least) {
+      target = node.value_exact<int64_t>();
+      if (!target || *target < least || *target > INT32_MAX)
+        mismatch(node, name, "a whole number from " + std::to_string(least));
+    };
+    const auto duration = [&](std::optional<util::Duration>& target) {
+      if (const auto written = node.value_exact<std::string>()) {
+        target = util::parse_duration(*written);
+      } else if (const auto whole = node.value_exact<int64_t>()) {
+        target = util::parse_duration(std::to_string(*whole));
+      } else if (const auto seconds = node.value_exact<double>()) {
+        target = util::parse_duration(std::to_string(*seconds));
+      }
+      if (!target || *target == util::Duration::zero())
+        mismatch(node, name, std::string(util::kDurationForms) + ", more than 0");
+    };
+    if (name == "from") {
+      parts.names = names_of(node);
+      if (!parts.names) mismatch(node, name, "a list of different names, such as [\"a\", \"b\"]");
+    } else if (name == "create") {
+      text(parts.create);
+    } else if (name == "check") {
+      text(parts.check);
+    } else if (name == "destroy") {
+      text(parts.destroy);
+    } else if (name == "min") {
+      number(parts.min, 0);
+    } else if (name == "max") {
+      number(parts.max, 1);
+    } else if (name == "max-life") {
+      duration(parts.max_life);
+    } else if (name == "create-timeout") {
+      duration(parts.create_timeout);
+    } else {
+      throw ConfigError(place(node.source()) + "a resource has no setting named " +
+                        util::quoted(name));
+    }
+  }
+
+  // A list, or a text as --from takes it.
+  static std::optional<std::vector<std::string>> names_of(const toml::node& node) {
+    if (const auto list = node.value_exact<std::string>()) return resource::parse_names(*list);
+    const toml::array* array = node.as_array();
+    if (array == nullptr) return std::nullopt;
+    std::vector<std::string> names;
+    for (const toml::node& element : *array) {
+      const auto name = element.value_exact<std::string>();
+      if (!name) return std::nullopt;
+      names.push_back(*name);
+    }
+    return resource::are_names(names) ? std::optional(names) : std::nullopt;
   }
 
   // As the variable of the same name would have it; nullopt: of the wrong type.

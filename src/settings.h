@@ -1,9 +1,11 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "resource/definition.h"
 #include "run/run.h"
 #include "util/log.h"
 #include "util/time.h"
@@ -28,7 +30,9 @@ struct Settings {
   std::optional<int> conflict_exit_code;
   std::string config_file;  // the one that was read; empty: there is none
   std::string profile;      // of it, the one in use
-  bool quiet = false;       // never together with verbose
+  // [resource.KEY], each of which makes sense as a whole.
+  std::map<std::string, resource::DefinitionParts> resources;
+  bool quiet = false;  // never together with verbose
   bool verbose = false;
 };
 

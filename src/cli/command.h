@@ -53,5 +53,10 @@ std::unique_ptr<Command> make_pool_run();
 std::unique_ptr<Command> make_pool_size();
 std::unique_ptr<Command> make_pool_status();
 std::unique_ptr<Command> make_pool_wait();
+std::unique_ptr<Command> make_resource_add();
+std::unique_ptr<Command> make_resource_remove();
+std::unique_ptr<Command> make_resource_run();
+std::unique_ptr<Command> make_resource_status();
+std::unique_ptr<Command> make_resource_stop();
 
 }  // namespace cachify::cli

@@ -29,6 +29,12 @@ constexpr CommandRow kCommands[] = {
     {"pool", "size", "Print how many slots are in use", make_pool_size},
     {"pool", "status", "Show who holds a pool's slots, and who waits", make_pool_status},
     {"pool", "wait", "Wait until a pool is free, empty or idle", make_pool_wait},
+    {"resource", "add", "Add a resource to those that are lent", make_resource_add},
+    {"resource", "remove", "Take a resource out of those that are lent", make_resource_remove},
+    {"resource", "run", "Run a command with a resource of its own", make_resource_run},
+    {"resource", "status", "Show the resources, their health and who has them",
+     make_resource_status},
+    {"resource", "stop", "Destroy all resources of a key", make_resource_stop},
 };
 
 std::string with_suggestion(const std::string& text, std::string_view word,

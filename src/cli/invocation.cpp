@@ -11,6 +11,7 @@
 #include "cli/global_options.h"
 #include "cli/help.h"
 #include "cli/parser.h"
+#include "cli/secrets.h"
 #include "errors.h"
 #include "settings.h"
 #include "store/redis/transport.h"
@@ -165,6 +166,7 @@ run::Ending invoke(std::span<char* const> arguments) {
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, help.data(), help.size());
     return {kExitUsage, std::nullopt};
   }
+  remember_arguments(arguments);
   const Invocation call = cut_up(arguments);
   if (names_command(call.nouns) && call.nouns[0] != "help") return invoke_command(call);
   return invoke_without_command(call);

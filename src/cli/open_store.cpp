@@ -1,5 +1,6 @@
 #include "cli/open_store.h"
 
+#include "cli/secrets.h"
 #include "errors.h"
 #include "store/registry.h"
 
@@ -7,7 +8,9 @@ namespace cachify::cli {
 
 std::unique_ptr<store::Store> open_store(const Settings& settings) {
   try {
-    return store::open({settings.store, prefix_of(settings), settings.redis_password});
+    auto store = store::open({settings.store, prefix_of(settings), settings.redis_password});
+    guard_secrets(settings);
+    return store;
   } catch (const UsageError& failure) {
     if (settings.store_origin.empty()) throw;
     throw ConfigError(settings.store_origin + ": " + failure.what());

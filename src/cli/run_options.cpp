@@ -6,6 +6,7 @@
 
 #include "util/identity.h"
 #include "util/parse.h"
+#include "util/secret.h"
 #include "util/text.h"
 
 namespace cachify::cli {
@@ -171,6 +172,8 @@ std::string shown_command(const std::vector<std::string>& words) {
     if (&word != &words.front()) text += ' ';
     text += word;
   }
+  // Before the cut, which could take the end off that a password is known by.
+  if (util::has_password(text)) text = util::without_passwords(text);
   text.resize(util::cut(text, kShownCommand).size());
   return text;
 }

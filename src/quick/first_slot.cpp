@@ -183,7 +183,7 @@ bool take_first_slot(const PlainCall& call) {
   if (!control.usable()) return false;
   if (!take_mutex(control.get())) return false;
   struct stat status;
-  if (!look_at(control.get(), status) || status.st_nlink == 0 ||
+  if (!look_at(control.get(), status) || status.st_nlink != 1 ||
       (status.st_mode & kTypeMask) != kRegularFile ||
       status.st_size < static_cast<long>(layout::file_bytes(0))) {
     return false;

@@ -47,6 +47,13 @@ bool is_plain_key(const char* text) {
   return true;
 }
 
+bool holds_url(const char* text) {
+  for (; *text != '\0'; ++text) {
+    if (behind(text, "://") != nullptr) return true;
+  }
+  return false;
+}
+
 // The options that are understood here. One that is given twice is not plain.
 struct Options {
   const char* key = nullptr;
@@ -99,6 +106,10 @@ bool read_words(int argc, char** argv, PlainCall& call) {
   if (end + 1 >= argc || end < 3) return false;
   call.command = argv + end + 1;
   if (call.command[0][0] == '\0') return false;
+  // main() takes the passwords out of what others see of the command.
+  for (char** word = call.command; *word != nullptr; ++word) {
+    if (holds_url(*word)) return false;
+  }
 
   int i = 1;
   while (i < end && argv[i][0] == '-') {

@@ -53,6 +53,10 @@ int child_main(void* argument) {
     if (fcntl(fd, F_DUPFD, kFirstQuietFd) < 0) fcntl(fd, F_SETFD, 0);
   }
 
+  // Neither of the two is 0, 1 or 2 itself.
+  if (setup.input >= 0) dup2(setup.input, STDIN_FILENO);
+  if (setup.output >= 0) dup2(setup.output, STDOUT_FILENO);
+
   launch.interrupts.restore_in_child();
   launch.error = launch.program.execute();
   return kExitNotExecutable;  // clone ends the process with it

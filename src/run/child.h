@@ -14,10 +14,12 @@ namespace cachify::run {
 struct ChildSetup {
   std::span<const int> keep_fds;  // COMMAND inherits a copy of each
   bool own_group = false;         // becomes the leader of a process group of its own
-  int terminal = -1;     // with own_group: that group becomes this terminal's foreground one
+  int terminal = -1;  // with own_group: that group becomes this terminal's foreground one
   // What COMMAND gets in place of our standard input, output and error; above 2. -1: ours.
   std::array<int, 3> streams{-1, -1, -1};
   int death_signal = 0;  // what it gets when cachify dies; 0: nothing
+  int input = -1;        // its standard input and output; -1: as cachify's
+  int output = -1;
 };
 
 struct Started {

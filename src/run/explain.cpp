@@ -60,7 +60,7 @@ std::string shown_key(const Request& request) {
 std::string refusal_text(const store::Claim& claim, const std::optional<util::Duration>& timeout,
                          const store::Acquisition& acquisition) {
   const std::string& key = claim.key;
-  const bool pool = claim.kind == Kind::pool;
+  const bool pool = claim.kind != Kind::lock;
   const std::string full =
       pool ? key + " is full " + max_text(acquisition.max) : key + " is already locked!";
   switch (acquisition.outcome) {
@@ -76,9 +76,12 @@ std::string refusal_text(const store::Claim& claim, const std::optional<util::Du
       return key + ": dismissed from the queue";
     case Outcome::held_above:
       return full + " An ancestor of this command holds it, so that it can never be had";
-    case Outcome::timed_out:
-      return key + (pool ? ": no slot became free" : ": the lock did not become free") +
-             (timeout ? " within " + span_text(*timeout) : "");
+    case Outcome::timed_out: {
+      const char* what = claim.kind == Kind::pool   ? ": no slot became free"
+                         : claim.kind == Kind::lock ? ": the lock did not become free"
+                                                    : ": no resource became free";
+      return key + what + (timeout ? " within " + span_text(*timeout) : "");
+    }
     case Outcome::full:
     case Outcome::admitted:
     case Outcome::interrupted:
@@ -117,7 +120,7 @@ std::optional<util::Duration> WaitExplainer::explain_after() const {
 void WaitExplainer::waiting(const store::Situation& situation, int64_t position) {
   const bool ending = claim_.replace && claim_.replace->running && position == 1;
   std::string text = (ending ? "ending who holds " : "waiting for ") + claim_.key;
-  if (claim_.kind == Kind::pool) {
+  if (claim_.kind != Kind::lock) {
     text += " " + max_text(situation.stored_max.value_or(claim_.max));
   }
   util::message(text + ", " + situation_text(situation, position, util::realtime_us()));

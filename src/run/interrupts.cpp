@@ -247,12 +247,20 @@ void Interrupts::install() {
 
 void Interrupts::make_wait_mask() noexcept {
   wait_mask_ = given_mask_;
-  for (int signal = 1; command_ended_ && signal < SIGRTMIN; ++signal) {
+  const bool closed = command_ended_ || held_;
+  for (int signal = 1; closed && signal < SIGRTMIN; ++signal) {
     if (sigismember(&added_, signal) == 1) sigaddset(&wait_mask_, signal);
   }
   sigdelset(&wait_mask_, tick_signal());
-  sigdelset(&wait_mask_, kPokeSignal);
-  for (const Extra& extra : extras_) sigdelset(&wait_mask_, extra.signal);
+  if (!held_) {
+    sigdelset(&wait_mask_, kPokeSignal);
+    for (const Extra& extra : extras_) sigdelset(&wait_mask_, extra.signal);
+  }
+}
+
+void Interrupts::hold(bool on) noexcept {
+  held_ = on;
+  make_wait_mask();
 }
 
 void Interrupts::command_ended() noexcept {

@@ -55,6 +55,20 @@ class Interrupts {
   // instead of letting them end cachify.
   void command_ended() noexcept;
 
+  // While it lives, waits open no signal, not even the poke: COMMAND runs, and who looks after it
+  // is to find all of them. For what is done beside COMMAND and may wait for a mutex.
+  class Hold {
+   public:
+    explicit Hold(Interrupts& interrupts) noexcept : interrupts_(interrupts) {
+      interrupts_.hold(true);
+    }
+    ~Hold() { interrupts_.hold(false); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    Interrupts& interrupts_;
+  };
   // For who has children and more to look after, also while it waits (pool map). Called before the
   // first wait.
   //
@@ -97,6 +111,7 @@ class Interrupts {
   static constexpr std::array kStops{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
   bool interrupts_us(int signal) const noexcept;
+  void hold(bool on) noexcept;
   void take_over_given_mask() noexcept;
   void block(int signal) noexcept;
   void install();
@@ -110,6 +125,7 @@ class Interrupts {
   struct sigaction given_child_;
   bool installed_ = false;
   bool command_ended_ = false;
+  bool held_ = false;
   std::array<bool, kStops.size()> handled_{};
   struct Extra {
     int signal;

@@ -28,6 +28,20 @@ class Holding {
   std::unique_ptr<store::Lease> lease_;
 };
 
+// Gives back what prepare() has made ready, before the slot itself.
+class Escorting {
+ public:
+  explicit Escorting(Escort* escort) : escort_(escort) {}
+  Escorting(const Escorting&) = delete;
+  Escorting& operator=(const Escorting&) = delete;
+  ~Escorting() {
+    if (escort_ != nullptr) escort_->give_back();
+  }
+
+ private:
+  Escort* escort_;
+};
+
 // The open files that keep the slot; each lock of several has its own.
 std::vector<int> keep_fds_of(const store::Lease& lease) {
   if (lease.parts().empty()) {
@@ -48,9 +62,16 @@ std::vector<int> keep_fds_of(const store::Lease& lease) {
 Ending run_command(const Request& request, Admittance admitted, Interrupts& interrupts) {
   const Holding holding(std::move(admitted.lease));
   store::Lease& lease = holding.lease();
+  const Escorting escorting(request.escort);
 
-  const Program program(request.command,
-                        slot_variables(request.claim.key, request.keys, lease, admitted.waited));
+  std::vector<std::string> variables =
+      slot_variables(request.claim.key, request.keys, lease, admitted.waited);
+  if (request.escort != nullptr) {
+    const auto more = request.escort->prepare(lease, interrupts);
+    if (!more) return stopped_by(interrupts.caught().value_or(SIGTERM));
+    variables.insert(variables.end(), more->begin(), more->end());
+  }
+  const Program program(request.command, std::move(variables));
   JobControl jobs(request.own_group);
   Supervisor supervisor(lease, request, jobs);
   ChildSetup setup;
@@ -73,7 +94,8 @@ Ending run_command(const Request& request, Admittance admitted, Interrupts& inte
   }
   lease.command_started();
   const Ending ending = supervisor.watch(started.pid);
-  interrupts.command_ended();
+  // Until an escort has done, a signal still means something.
+  if (request.escort == nullptr) interrupts.command_ended();
   return ending;
 }
 
@@ -94,7 +116,14 @@ Ending run(store::Store& store, const Request& request) {
   {
     Interrupts interrupts;
     Admittance admitted = admit(store, request, interrupts);
-    if (admitted.lease) return run_command(request, std::move(admitted), interrupts);
+    if (admitted.lease) {
+      ending = run_command(request, std::move(admitted), interrupts);
+      if (request.escort != nullptr) {
+        request.escort->finish();
+        interrupts.command_ended();
+      }
+      return ending;
+    }
     if (!admitted.refused || !request.on_full) return admitted.ending;
   }
   ending.code = become_on_full(request);

@@ -12,6 +12,28 @@ namespace cachify::run {
 // What becomes of a lease that was lost while the command runs.
 enum class OnLost { warn, term, kill };
 
+class Interrupts;
+
+// What a verb has to do around COMMAND besides holding the slot. The calls come in this order, in
+// one process with one thread.
+class Escort {
+ public:
+  virtual ~Escort() = default;
+  // Admitted, COMMAND not started: makes ready what it needs. Returns further variables for its
+  // environment (NAME=VALUE); nothing when a signal came, which Interrupts knows. Throws Error:
+  // COMMAND is not started. Who blocks here keeps the lease alive.
+  virtual std::optional<std::vector<std::string>> prepare(store::Lease& lease,
+                                                          Interrupts& interrupts) = 0;
+  // COMMAND runs: at its start, after each signal (CHLD included), and when it was asked for. When
+  // it wants to be called next at the latest. Never blocks for longer than Lease::tick(), and opens
+  // no signal meanwhile (Interrupts::Hold).
+  virtual std::optional<util::MonotonicTime> attend() noexcept = 0;
+  // Whatever became of prepare() and COMMAND, which was reaped: the slot is given back next.
+  virtual void give_back() noexcept = 0;
+  // The slot was given back. May take its time, until Interrupts has caught a signal.
+  virtual void finish() noexcept = 0;
+};
+
 // Everything that `pool run`, `lock run` and their kin ask for, with all defaults filled in.
 struct Request {
   store::Claim claim;
@@ -27,6 +49,7 @@ struct Request {
   OnLost on_lost = OnLost::warn;
   util::Duration kill_after{};  // from a TERM of ours to the KILL
   bool own_group = false;       // COMMAND leads a process group, and signals go to all of it
+  Escort* escort = nullptr;     // outlives the call
 };
 
 // How cachify is to end. With `signal` it dies of that signal (main does it, after every

@@ -97,6 +97,7 @@ Supervisor::Supervisor(store::Lease& lease, const Request& request, JobControl& 
 Ending Supervisor::watch(pid_t command) {
   command_ = command;
   jobs_.started(command);
+  if (request_.escort != nullptr) attend_at_ = request_.escort->attend();
   while (!ending_) {
     Batch batch;
     wait(batch);
@@ -115,6 +116,7 @@ Ending Supervisor::watch(pid_t command) {
       kill_at_.reset();
       send(SIGKILL);
     }
+    if (request_.escort != nullptr) attend_at_ = request_.escort->attend();
   }
   jobs_.ended();
   if (ended_for_lease_) return {kExitLost, std::nullopt};
@@ -132,10 +134,10 @@ void Supervisor::wait(Batch& batch) {
     timerfd_settime(tick_timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
   }
   timespec timeout{};
-  if (kill_at_) {
-    timeout = to_timespec(std::max<int64_t>((*kill_at_ - util::monotonic_now()).count(), 0));
-  }
-  if (ppoll(fds.data(), fds.size(), kill_at_ ? &timeout : nullptr, nullptr) <= 0) return;
+  std::optional<util::MonotonicTime> until = kill_at_;
+  if (attend_at_ && (!until || *attend_at_ < *until)) until = attend_at_;
+  if (until) timeout = to_timespec(std::max<int64_t>((*until - util::monotonic_now()).count(), 0));
+  if (ppoll(fds.data(), fds.size(), until ? &timeout : nullptr, nullptr) <= 0) return;
   if (fds[0].revents != 0) read_signals(batch);
   batch.lease = fds[1].revents != 0 || fds[2].revents != 0;
 }

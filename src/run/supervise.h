@@ -51,6 +51,7 @@ class Supervisor {
   bool lease_watched_;
   bool ended_for_lease_ = false;
   std::optional<util::MonotonicTime> kill_at_;
+  std::optional<util::MonotonicTime> attend_at_;  // the escort
 };
 
 }  // namespace cachify::run

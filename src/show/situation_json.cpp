@@ -50,17 +50,6 @@ void add_who(Json& object, const Info& info, int64_t now_us) {
   object["age"] = seconds(now_us - info.since_us);
 }
 
-Json holder_json(const store::HolderInfo& holder, int64_t now_us) {
-  Json object = {{"id", holder.id}, {"slot", holder.slot}};
-  add_who(object, holder, now_us);
-  object["expires"] = nullptr;
-  if (holder.expires_in_ms) object["expires"] = seconds(*holder.expires_in_ms * 1000);
-  object["fence"] = holder.fence;
-  object["orphan"] = holder.orphan;
-  object["ending"] = holder.ending;
-  return object;
-}
-
 Json waiter_json(const store::WaiterInfo& waiter, int64_t now_us) {
   Json object = {{"id", waiter.id}, {"position", waiter.position}, {"priority", waiter.priority}};
   add_who(object, waiter, now_us);
@@ -80,6 +69,17 @@ Json counters_json(const store::Counters& counters) {
 }
 
 }  // namespace
+
+Json holder_json(const store::HolderInfo& holder, int64_t now_us) {
+  Json object = {{"id", holder.id}, {"slot", holder.slot}};
+  add_who(object, holder, now_us);
+  object["expires"] = nullptr;
+  if (holder.expires_in_ms) object["expires"] = seconds(*holder.expires_in_ms * 1000);
+  object["fence"] = holder.fence;
+  object["orphan"] = holder.orphan;
+  object["ending"] = holder.ending;
+  return object;
+}
 
 Json summary_json(const Subject& subject, const store::Situation& now) {
   std::optional<int64_t> waiting;

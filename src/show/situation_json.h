@@ -19,6 +19,9 @@ nlohmann::ordered_json summary_json(const Subject& subject, const store::KeySumm
 nlohmann::ordered_json situation_json(const Subject& subject, const store::Situation& now,
                                       int64_t now_us);
 
+// One element of its `holders`.
+nlohmann::ordered_json holder_json(const store::HolderInfo& holder, int64_t now_us);
+
 // One line, with its newline. JSON is UTF-8; where a text is none, U+FFFD stands in its place.
 std::string json_line(const nlohmann::ordered_json& value);
 

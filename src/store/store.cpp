@@ -46,6 +46,15 @@ bool Store::wait_until(Kind /*kind*/, const std::string& /*key*/,
   refuse("wait for a situation");
 }
 
+CatalogueView Store::catalogue(const std::string& /*key*/) {
+  refuse("lend resources");
+}
+
+void Store::update_catalogue(const std::string& /*key*/, const ChangeCatalogue& /*change*/,
+                             run::Interrupts* /*interrupts*/) {
+  refuse("lend resources");
+}
+
 std::vector<Finding> Store::examine() {
   refuse("be examined");
 }

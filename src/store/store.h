@@ -20,7 +20,7 @@ class Interrupts;  // run/interrupts.h
 namespace cachify::store {
 
 // Pools, locks and resources of the same key have nothing to do with each other.
-enum class Kind { pool, lock };
+enum class Kind { pool, lock, resource };
 
 // Who asks, for the eyes of others. Never holds a secret; `command` is shown as it was given.
 struct Who {
@@ -129,6 +129,27 @@ struct KeySummary {
   int64_t max = 0;      // the stored cap, else the largest N of who holds or waits, 0: unknown
   bool stored = false;  // `max` is the stored cap
   bool closed = false;
+};
+
+// One who holds a slot right now.
+struct LiveHolder {
+  std::string id;
+  uint64_t fence = 0;
+};
+
+// The text that a store keeps beside the books of a resource, and what belongs to the same instant.
+struct CatalogueView {
+  std::string text;            // empty: there is none
+  std::optional<int64_t> max;  // the stored cap
+  bool closed = false;
+  std::vector<LiveHolder> live;
+  int64_t waiting = 0;
+  int64_t now_us = 0;  // wall clock of the store
+};
+struct CatalogueChange {
+  std::string text;            // empty: none any more
+  std::optional<int64_t> max;  // the cap for everyone, as resize() stores it
+  bool closed = false;         // as set_closed() does it
 };
 
 // One line of `doctor`.
@@ -282,6 +303,22 @@ class Store {
                           const std::function<bool(const Situation&)>& enough,
                           const std::optional<util::MonotonicTime>& deadline,
                           run::Interrupts& interrupts);
+
+  // The catalogue of a resource, as it is. Changes nothing.
+  virtual CatalogueView catalogue(const std::string& key);
+
+  // Changes the catalogue of a resource, its cap and whether it is closed: `change` says how, and
+  // nobody else changes them between its look and its deed. It may be called several times, the
+  // last call counts; nullopt leaves all as it is; what it throws comes out, and nothing was
+  // changed. Killed on the way, the text is the old one or the new one; cap and closing may lag
+  // behind it until the next change. A catalogue stays until it is changed to none.
+  using ChangeCatalogue = std::function<std::optional<CatalogueChange>(const CatalogueView&)>;
+  virtual void update_catalogue(const std::string& key, const ChangeCatalogue& change,
+                                run::Interrupts* interrupts);
+
+  // A directory of this host for files that belong to the catalogues, the same for every caller;
+  // empty: the store has none.
+  virtual std::string work_directory() const { return {}; }
 
   // Whether the store works, and what could make it fail: for `doctor`. Changes nothing that stays.
   // Throws nothing for what it finds: that is a finding.

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "util/secret.h"
+
 namespace cachify::util {
 
 size_t utf8_length(std::string_view text) noexcept {
@@ -59,6 +61,8 @@ Escaped::Escaped(char byte) noexcept : text_{'\\', byte, 0, 0}, size_(2) {
 
 std::string quoted(std::string_view text) {
   constexpr size_t kShown = 60;
+  std::string clean;
+  if (has_password(text)) text = clean = without_passwords(text);
   std::string result = "'";
   result += cut(text, kShown);
   result += text.size() > kShown ? "...'" : "'";

@@ -27,7 +27,7 @@ class Escaped {
   size_t size_;
 };
 
-// 'text' for a message, cut to what fits in a line.
+// 'text' for a message, cut to what fits in a line, without passwords.
 std::string quoted(std::string_view text);
 
 // Edits (insert, delete, replace, swap neighbours) that turn one word into the other.

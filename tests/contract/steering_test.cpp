@@ -118,6 +118,19 @@ TEST_CASE("a head that waits for one of several holders is let in by a larger ca
   });
 }
 
+TEST_CASE("a larger cap also lets in at once who was the head until it was overtaken") {
+  over_every_store([](Scene& scene) {
+    scene.hold(pool(1));
+    Caller& overtaken = scene.queue(pool(1));
+    Claim urgent = pool(1);
+    urgent.priority = 1;
+    Caller& head = scene.queue(urgent);
+    scene.store().resize(Kind::pool, "k", 3);
+    CHECK(soon(head));
+    CHECK(soon(overtaken));
+  });
+}
+
 TEST_CASE("who names no cap uses the stored one, and cannot go on without it") {
   over_every_store([](Scene& scene) {
     Caller refused(scene.fixture(), pool(0), std::nullopt);

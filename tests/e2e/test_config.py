@@ -98,7 +98,7 @@ class BadConfiguration(ConfigCase):
             "store = 'nfs:/x'",
             "max = 4",
             "key = 'x'",
-            "[resource.gpu]\nfrom = 'a'",
+            "[resource.gpu]\nfrom = 5",
             "profile = 'a'",
             "broken",
             "[profile.a]\nslot-exp = 0",

@@ -205,6 +205,37 @@ class CrashCase(Case):
         self.assertIn(done.returncode, (0, 1), done.stderr)
         return 1 - done.returncode
 
+    def report(self, subject, timeout):
+        """The next line that killat prints; None when there is none within the time."""
+        while "\n" not in self.told:
+            if not select.select([subject.stdout], [], [], timeout)[0]:
+                return None
+            text = os.read(subject.stdout.fileno(), 4096).decode()
+            self.assertTrue(text, "killat itself has ended")
+            self.told += text
+        line, _, self.told = self.told.partition("\n")
+        return line
+
+    def first_flock(self, *words):
+        """The number of the first call of this cachify that concerns the store, or a bit before."""
+        done = self.run_program([KILLAT, "0", CACHIFY, *words])
+        calls = [line.split() for line in done.stdout.splitlines() if line.startswith("call ")]
+        self.assertTrue(calls, done.stdout + done.stderr)
+        return next(int(number) for _, number, call in calls if int(call) == FLOCK) - 4
+
+    def clear(self, scene):
+        """The scene is over: nothing of it is kept."""
+        for gate in scene.gates:
+            gate.close()
+        for process in scene.processes:
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
+            self._processes.remove(process)
+        scene.log.unlink(missing_ok=True)
+
+
+class Sweep(CrashCase):
     # -- the scene
 
     def play(self, role, base, number, mode):
@@ -311,42 +342,18 @@ class CrashCase(Case):
             "--", "true",
         )
         self.assertEqual(new.returncode, 0, new.stderr)
-        for gate in scene.gates:
-            gate.close()
-        for process in scene.processes:
-            for pipe in (process.stdin, process.stdout):
-                if pipe:
-                    pipe.close()
-            self._processes.remove(process)
-        scene.log.unlink()
-
-    def report(self, subject, timeout):
-        """The next line that killat prints; None when there is none within the time."""
-        while "\n" not in self.told:
-            if not select.select([subject.stdout], [], [], timeout)[0]:
-                return None
-            text = os.read(subject.stdout.fileno(), 4096).decode()
-            self.assertTrue(text, "killat itself has ended")
-            self.told += text
-        line, _, self.told = self.told.partition("\n")
-        return line
+        self.clear(scene)
 
     def first_call(self, role):
         """The number of the first system call that concerns the store.
 
         A key that is there already may take a shorter way than a new one.
         """
-        firsts = []
-        for _ in range(2):
-            done = self.run_program(
-                [KILLAT, "0", CACHIFY, role.noun, "run", "-k", "census"]
-                + [o for o in role.subject if o != "--wait"]
-                + ["--", "true"]
-            )
-            calls = [line.split() for line in done.stdout.splitlines() if line.startswith("call ")]
-            self.assertTrue(calls, done.stdout + done.stderr)
-            firsts.append(next(int(number) for _, number, call in calls if int(call) == FLOCK))
-        return max(1, min(firsts) - 4)
+        words = [o for o in role.subject if o != "--wait"] + ["--", "true"]
+        firsts = [
+            self.first_flock(role.noun, "run", "-k", "census", *words) for _ in range(2)
+        ]
+        return max(1, min(firsts))
 
     def sweep(self, name, *mode):
         role = ROLES[name]
@@ -390,16 +397,16 @@ def add_sweeps():
         def after(self, name=name):
             self.sweep(name, "--exit")
 
-        setattr(CrashCase, f"test_{title}_killed_before_each_call", before)
+        setattr(Sweep, f"test_{title}_killed_before_each_call", before)
         # Nearly what a kill before the next call is.
         if LONG or name == "waiter for a pool":
-            setattr(CrashCase, f"test_{title}_killed_after_each_call", after)
+            setattr(Sweep, f"test_{title}_killed_after_each_call", after)
         if "holder" in name or name == "waiter for a pool":
 
             def starting(self, name=name):
                 self.sweep(name, "--child")
 
-            setattr(CrashCase, f"test_{title}_killed_while_its_command_is_being_started", starting)
+            setattr(Sweep, f"test_{title}_killed_while_its_command_is_being_started", starting)
 
 
 add_sweeps()

@@ -12,9 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("pool run", "pool map", "pool acquire", "pool release", "pool resize", "pool close", "pool open",
          "pool wait", "pool size", "pool status", "pool list",
          "lock run", "lock acquire", "lock release", "lock is-locked", "lock status", "lock list",
+         "resource run", "resource status", "resource add", "resource remove", "resource stop",
          "doctor")  # fmt: skip
 SETTINGS = ("STORE PREFIX PROFILE CONFIG SLOT_EXP EXP TIMEOUT ON_LOST KILL_AFTER CONFLICT_EXIT_CODE"
-            " QUIET VERBOSE REDIS_PASSWORD KEY MAX SLOT ID FENCE WAITED").split()  # fmt: skip
+            " QUIET VERBOSE REDIS_PASSWORD KEY MAX SLOT ID FENCE WAITED RESOURCE SERIAL").split()  # fmt: skip
 
 
 def help_of(topic):
@@ -132,7 +133,7 @@ class Bash(unittest.TestCase):
 
     def test_it_completes_nouns_verbs_options_and_values(self):
         for words, expected in (
-            (("cachify", ""), {"pool", "lock", "doctor", "help"}),
+            (("cachify", ""), {"pool", "lock", "resource", "doctor", "help"}),
             (("cachify", "-q", "--store", "x", "p"), {"pool"}),
             (("cachify", "pool", ""), {"run", "map", "size", "status", "list", "acquire", "release",
                                       "resize", "close", "open", "wait"}),

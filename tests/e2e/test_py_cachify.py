@@ -441,7 +441,7 @@ class PoolRules(PyCachifyCase):
                               ("pool", "size", "-k", "jobs")):
                     done = self.cachify(*words)
                     self.assertEqual(done.returncode, 69, done)
-                    self.assert_one_message(done, "jobs" if len(bad) < 1000 else "cannot be used")
+                    self.assert_one_message(done, "jobs" if len(bad) < 1000 else "too long")
                 self.assertEqual(self.raw("PYC-jobs-state"), bad)
 
     def test_a_state_that_is_damaged_meanwhile_changes_nothing_about_the_commands_code(self):

@@ -106,6 +106,10 @@ VERBS = {
     },
     ("pool", "release"): {**KEY, "id": ("", bool), "all": ("", FLAG), "terminate": ("", FLAG)},
     ("lock", "release"): {**KEY, "id": ("", bool), "terminate": ("", FLAG)},
+    # run leaves something behind for later lines; add as well.
+    ("resource", "status"): {**KEY, "json": ("", FLAG)},
+    ("resource", "stop"): KEY,
+    ("resource", "remove"): {**KEY, "name": ("", lambda text: bool(text.strip(" \t\r")) and "\n" not in text)},
     ("pool", "list"): {"json": ("", FLAG)},
     ("lock", "list"): {"json": ("", FLAG)},
 }
@@ -245,12 +249,14 @@ def judge_valid(args):
     if not runs:
         if verb == ("pool", "wait"):
             require("until" in last)
+        if verb == ("resource", "remove"):
+            require("name" in last)
         if verb == ("pool", "release"):
             require(("id" in last) != ("all" in last))
         require(last.get("store", "file:").startswith("file:"))
         if "below" in last:  # nothing is in use
             return {75 if float(last["below"].rstrip("%")) == 0 else 0}, False
-        return {1 if verb[1] in ("is-locked", "release") else 0}, False
+        return {1 if verb[1] in ("is-locked", "release", "remove") else 0}, False
     if verb[0] == "pool" and "max" in last:
         require(int(last.get("weight", "1")) <= int(last["max"]))
     require(last.get("store", "file:").startswith("file:"))
@@ -293,6 +299,7 @@ VALUES = {
     "replace": ["running", "waiting", "both", "all", ""],
     "until": ["free", "empty", "idle", "full", ""],
     "id": ["12ab", "x", ""],
+    "name": ["a", "b c", "", " ", "a\nb"],
     "on-lost": ["warn", "term", "kill", "die", ""],
     "kill-after": ["0", "10s", "none", "x"],
     "store": ["file:STORE", "file:STORE", "nfs:x", "", "junk"],

@@ -11,8 +11,8 @@
  *   for a read lock too (F_OFD_GETLK with F_RDLCK), so it never mistakes it for an owner.
  * - H belongs to the hold description, which the command inherits. It ends with the explicit
  *   unlock, or with the last of cachify and its command; with --no-inherit when cachify ends.
- * - bell: FUTEX_WAIT compares the value and goes to sleep in one step. FUTEX_WAKE wakes one, any
- *   one of the sleepers. A death with the robust list's pending entry armed wakes one as well,
+ * - bell: FUTEX_WAIT compares the value and goes to sleep in one step. FUTEX_WAKE wakes all of
+ *   the sleepers. A death with the robust list's pending entry armed wakes one, any one,
  *   leaves the value as it is, and only when the value has no TID bits (0 and RUNG have none).
  * - SIGKILL: the kernel's ring comes at once (it stands for the instant of the death, a victim
  *   that was killed but has not rung yet only looks slow); the locks of the control description
@@ -31,7 +31,9 @@
  * - Probes and drops of dead entries inside one CHECK are one step: locks only go from locked to
  *   free, and a CHECK cut short leaves only entries that are dead, which crashes inside ADMIT and
  *   RELEASE leave as well.
- * - dismissal, close, replace. A forced release is there as the role STEER.
+ * - Closing: a flag that nobody but A1 reads. The numbers of processes: a poke goes to the ticket's
+ *   own process, or to nobody.
+ * - Between TERM and KILL: the command ends.
  *
  * Arrival: tickets are drawn in the order of the processes' numbers. For callers of the same kind
  * that is no loss; where kinds differ, run each arrangement, or -DANY_ORDER.
@@ -43,8 +45,8 @@
  * so that every run ends)
  *  1 exclusion: whoever is admitted makes no more than its own N together with all that really
  *    run unexpired (G, kept apart from the table), slots are unique and below N;
- *  2 nothing is lost: everybody ends; a tick is needed in the named windows only, and after a
- *    tick nobody sleeps on;
+ *  2 nothing is lost: everybody ends, also who was dismissed, replaced, or told to end; a tick is
+ *    needed in the named windows only, and after a tick nobody sleeps on;
  *  3 order: no live waiter of higher priority, or of the same and an earlier ticket, is overtaken;
  *  4 an unexpired holder's entry stays in the table until its own release.
  */
@@ -88,14 +90,47 @@
 #define DELETERS 0      /* run DELETE, nothing else */
 #endif
 #ifndef STEER
-#define STEER 0         /* run `release --all`, nothing else */
+#define STEER 0         /* run STEER once, nothing else; whenever they like */
+#endif
+#ifndef DEED
+#define DEED 0          /* ... and do this */
+#endif
+#define RESIZE 1        /* to NEWCAP; 0: unset */
+#define DISMISS 2
+#define GIVE_BACK 3     /* all */
+#define TERMINATE 4     /* all */
+#ifndef NEWCAP
+#define NEWCAP 0
+#endif
+#ifndef SCAP
+#define SCAP 0          /* the stored cap at first */
+#endif
+#ifndef REPLACE
+#define REPLACE 0       /* --replace running */
+#endif
+#ifndef REPLACE_W
+#define REPLACE_W 0     /* --replace waiting */
+#endif
+#ifndef KEEPERS
+#define KEEPERS 0       /* acquire: no command, ends when its slot was given back */
+#endif
+#ifndef FAR
+#define FAR 0           /* out of the poke's reach */
+#endif
+#ifndef FIRSTS
+#define FIRSTS NE       /* entries in the same pwrite(2) as the header */
+#endif
+#if STEER || REPLACE || REPLACE_W
+#define STEERING
 #endif
 #ifndef TICK
 #define TICK 1
 #endif
 #ifndef WINDOW
-#define WINDOW 3        /* what may need a tick: 1 a ring between probe and sleep,
-                           2 a probe between a ring and the end of the locks */
+#define WINDOW 15       /* what may need a tick: 1 a ring between probe and sleep,
+                           2 a probe between a ring and the end of the locks,
+                           4 who steered was killed before the poke, or cannot poke,
+                           8 the cachify was killed of a holder that is to be replaced */
 #endif
 #ifndef NF
 #define NF 1            /* files that may bear the key's name, one after the other */
@@ -117,15 +152,17 @@
 #define NONE 15
 
 #define FREE 0
-#define WAITING 1
-#define HOLDING 2
-#define EXTRA 3
+#define DISMISSED 1
+#define WAITING 2
+#define HOLDING 3
+#define EXTRA 4
 
 #define FIT 1
 #define BEHIND 2
 #define HEAD 3
 #define BELL 4
 #define INOTIFY 5
+#define OUT 6
 
 #define RUNG 1
 
@@ -149,6 +186,25 @@ byte dying;                     /* rang or gave its event, but has locks still *
 byte expd;                      /* the clock has passed its expiry */
 
 byte tk[5];
+
+#ifdef STEERING
+byte scap = SCAP;               /* the file: stored cap */
+byte ending;                    /* the file: marks of holding entries, a bit to a ticket */
+byte poked;                     /* SIGURG is pending */
+byte told_to_end;               /* an orphan's command got TERM or KILL */
+byte owed;                      /* ghost: is to be poked */
+byte dism;                      /* ghost: dismissed, alive and has not left */
+#define NCAP(p) (scap -> scap : CAP(p))
+#else
+#define NCAP(p) CAP(p)
+#endif
+#if REPLACE
+byte fence[5];
+byte fences;
+#endif
+#ifdef EARLY
+byte looked;                    /* has taken its early look */
+#endif
 
 /* ghosts: nobody decides by them */
 byte G;                         /* admitted and really running */
@@ -175,12 +231,13 @@ inline intact() {
         :: j < NP ->
                 if
                 :: IN(LIVE, j) ->
-                        k = 0;
+                        k = 0; near = 0;
                         do
-                        :: k < NE * NF && !(kind[k] == HOLDING && own[k] == j) -> k++
+                        :: k < NE * NF ->
+                                near = near | (kind[k] >= HOLDING && own[k] == j -> msk[k] : 0); k++
                         :: else -> break
                         od;
-                        assert(k < NE * NF)
+                        assert(near == gs[j])
                 :: else
                 fi;
                 j++
@@ -218,14 +275,26 @@ inline before() {
         od
 }
 
-/* u: slots in use, o: their tickets */
+/* u: slots in use, o: their tickets; an extra without its holder counts for nobody */
 inline count() {
         u = 0; o = 0; i = 0;
         do
         :: i < NE ->
                 if
-                :: kind[E(i)] >= HOLDING && !IN(expd, own[E(i)]) ->
+                :: kind[E(i)] == HOLDING && !IN(expd, own[E(i)]) ->
                         u = u | msk[E(i)]; o = o | BIT(own[E(i)])
+                :: else
+                fi;
+                i++
+        :: else -> break
+        od;
+        i = 0;
+        do
+        :: i < NE ->
+                if
+                :: kind[E(i)] == EXTRA && IN(o, own[E(i)]) -> u = u | msk[E(i)]
+                :: kind[E(i)] == EXTRA && !IN(o, own[E(i)]) ->
+                        kind[E(i)] = FREE; own[E(i)] = 0; msk[E(i)] = 0
                 :: else
                 fi;
                 i++
@@ -240,6 +309,7 @@ inline drop() {
                 if
                 :: kind[E(i)] >= HOLDING && (!IN(H, own[E(i)]) || IN(expd, own[E(i)])) ->
                         kind[E(i)] = FREE; own[E(i)] = 0; msk[E(i)] = 0
+                :: kind[E(i)] == DISMISSED && !IN(W, own[E(i)]) -> kind[E(i)] = FREE; own[E(i)] = 0
                 :: else
                 fi;
                 i++
@@ -249,9 +319,9 @@ inline drop() {
 }
 
 #ifdef LOCKS
-#define ROOM (o == 0 || (IN(READERS, _pid) && (o & ~(READERS)) == 0))
+#define ROOM(p) (o == 0 || (IN(READERS, p) && (o & ~(READERS)) == 0))
 #else
-#define ROOM (POP(u) + WEIGHT(_pid) <= CAP(_pid))
+#define ROOM(p) (POP(u) + WEIGHT(p) <= NCAP(p))
 #endif
 
 /* r, and the slots in sl */
@@ -259,13 +329,13 @@ inline fits() {
         count();
         if
 #ifndef LOCKS
-        :: ROOM -> r = FIT
+        :: ROOM(_pid) -> r = FIT
 #endif
         :: else ->
                 drop();
                 count();
                 if
-                :: ROOM -> r = FIT
+                :: ROOM(_pid) -> r = FIT
                 :: else -> r = HEAD
                 fi
         fi;
@@ -335,6 +405,154 @@ inline somebody() {
         od
 }
 
+/* near: the first in the queue, as the table has it; live_only: dead ones dropped */
+inline first(live_only) {
+        near = NONE; i = 0;
+        do
+        :: i < NE ->
+                if
+                :: kind[E(i)] == WAITING && live_only && !IN(W, own[E(i)]) ->
+                        kind[E(i)] = FREE; own[E(i)] = 0
+                :: kind[E(i)] == WAITING && !(live_only && !IN(W, own[E(i)])) ->
+                        if
+                        :: near == NONE -> near = own[E(i)]
+                        :: else ->
+                                if
+                                :: ORD(own[E(i)], near) -> near = own[E(i)]
+                                :: else
+                                fi
+                        fi
+                :: else
+                fi;
+                i++
+        :: else -> break
+        od
+}
+
+/* on: the live waiters that may sleep on something else than W of who is before them: the head, and
+ * who was the head before those came that overtook it */
+inline heads() {
+        first(1);
+        on = 0; i = 0;
+        do
+        :: i < NE ->
+                if
+                :: kind[E(i)] == WAITING ->
+                        n = 1; j = 0;
+                        do
+                        :: j < NE ->
+                                if
+                                :: kind[E(j)] == WAITING && ORD(own[E(j)], own[E(i)]) &&
+                                   tk[own[E(j)]] < tk[own[E(i)]] -> n = 0
+                                :: else
+                                fi;
+                                j++
+                        :: else -> break
+                        od;
+                        on = on | (n -> BIT(own[E(i)]) : 0)
+                :: else
+                fi;
+                i++
+        :: else -> break
+        od;
+#ifdef LIT_POKE_HEAD
+        on = (near == NONE -> 0 : BIT(near))
+#endif
+}
+
+/* n: has the key room for the next in line, as far as the table tells? */
+inline next_fits() {
+        first(0);
+        count();
+        n = 1;
+        if
+        :: near != NONE && !ROOM(near) -> n = 0
+        :: else
+        fi
+}
+
+/* only an armed bell can have a sleeper who was not rung for yet */
+inline ring() {
+        rang = (bell == 0);
+        if
+        :: rang -> bell = RUNG
+        :: else
+        fi
+}
+
+/* POKE each in `who`, after a look that his byte in `locks` is locked */
+inline poke(who, locks) {
+        do
+        :: who ->
+                d_step {
+                        i = 0;
+                        do
+                        :: !IN(who, i) -> i++
+                        :: else -> break
+                        od;
+                        who = who & ~BIT(i);
+                        if
+                        :: IN(FAR, i)
+                        :: else ->
+                                owed = owed & ~BIT(i);
+#ifndef MUT_NO_POKE
+                                if
+                                :: IN(locks & ~killed, i) -> poked = poked | BIT(i)
+                                :: else
+                                fi
+#endif
+                        fi;
+                        i = 0
+                }
+        :: else -> break
+        od
+}
+
+/* S2 for the entry x; the marks of `terminate` are one bit each. Noted: waiters in on, holders in
+ * nexp, orphans in sl */
+inline change(x) {
+#if DEED == DISMISS || REPLACE_W
+        if
+        :: kind[E(x)] == WAITING && IN(W, own[E(x)]) ->
+#ifdef MUT_DISMISSED_FREE
+                kind[E(x)] = FREE;
+#else
+                kind[E(x)] = DISMISSED;
+#endif
+                on = on | BIT(own[E(x)]);
+                Q = Q & ~BIT(own[E(x)]); dism = dism | (BIT(own[E(x)]) & ~killed)
+        :: kind[E(x)] == WAITING && !IN(W, own[E(x)]) -> kind[E(x)] = FREE; own[E(x)] = 0
+        :: else
+        fi
+#elif DEED == GIVE_BACK
+        if
+        :: kind[E(x)] >= HOLDING && IN(sl, own[E(x)]) ->
+                if
+                :: kind[E(x)] == HOLDING ->
+                        steered = steered | BIT(own[E(x)]); nexp = nexp | BIT(own[E(x)])
+                :: else
+                fi;
+                kind[E(x)] = FREE; own[E(x)] = 0; msk[E(x)] = 0
+        :: else
+        fi
+#elif DEED == TERMINATE
+        if
+        :: kind[E(x)] == HOLDING && IN(H & ~(FAR), own[E(x)]) ->
+#ifdef MUT_TERMINATE_FREES
+                kind[E(x)] = FREE;
+#endif
+                ending = ending | BIT(own[E(x)]);
+                if
+                :: IN(L, own[E(x)]) -> nexp = nexp | BIT(own[E(x)])
+                :: else -> sl = sl | BIT(own[E(x)])
+                fi
+        :: else
+        fi
+#else
+        skip
+#endif
+}
+
 /* n: does anybody wait who was there before me? Only such a one can sleep on the bell */
 inline overtaken() {
         n = 0; i = 0;
@@ -360,6 +578,9 @@ inline futex_wake() {
         fi
 }
 
+/* user space wakes all, the kernel one */
+#define WAKE_ALL asleep = 0
+
 /* exclusion (1) and order (3), at the instant of admission */
 inline admission() {
         u = 0; j = 0;
@@ -383,8 +604,11 @@ inline admission() {
         :: else -> break
         od;
 #ifndef LOCKS
-        assert(POP(u) + WEIGHT(_pid) <= CAP(_pid));
-        assert(sl < BIT(CAP(_pid)) && POP(sl) == WEIGHT(_pid));
+        assert(POP(u) + WEIGHT(_pid) <= NCAP(_pid));
+        assert(sl < BIT(NCAP(_pid)) && POP(sl) == WEIGHT(_pid));
+#endif
+#if REPLACE
+        fences++; fence[_pid] = fences;
 #endif
         G = G | ME; gs[_pid] = sl; Q = Q & ~ME
 }
@@ -397,7 +621,22 @@ inline admission() {
 #ifdef LOCKS
 #define STUCK     (FIRST(_pid) && (LIVE == 0 || (IN(READERS, _pid) && (LIVE & ~(READERS)) == 0)))
 #else
-#define STUCK     (FIRST(_pid) && POP(USED) + WEIGHT(_pid) <= CAP(_pid))
+#define STUCK     (FIRST(_pid) && POP(USED) + WEIGHT(_pid) <= NCAP(_pid))
+#endif
+#ifdef STEERING
+/* ... or would have to leave */
+#define LATE      (STUCK || IN(dism, _pid) || NCAP(_pid) == 0)
+#define OWED      (IN(owed, _pid) && WINDOW & 4)
+#define POKED     IN(poked, _pid)
+#define UNPOKE    poked = poked & ~ME
+#else
+#define LATE      STUCK
+#define OWED      0
+#endif
+#if REPLACE
+/* All in the way of who replaces are to end */
+#define REPLACING (!LATE && IN(REPLACE, _pid) && FIRST(_pid))
+#define ORPHAN    (ending & H & ~L & ~told_to_end && WINDOW & 8)
 #endif
 
 #define LOCK_M   atomic { M[f] == 0 -> M[f] = _pid + 1; alive = alive | ME }
@@ -432,7 +671,8 @@ arrive:
 #ifdef ANY_ORDER
         LOCK_M;
 #else
-        atomic { M[f] == 0 && (_pid == 0 || tk[_pid - (_pid > 0)]) -> M[f] = _pid + 1; alive = alive | ME };
+        atomic { M[f] == 0 && (IN(STEER, _pid) || _pid == 0 || tk[_pid - (_pid > 0)]) ->
+                M[f] = _pid + 1; alive = alive | ME };
 #endif
 #if NF > 1
         if                                                              /* A2 */
@@ -460,6 +700,21 @@ arrive:
         :: else
         fi;
 #endif
+#if REPLACE_W
+        if
+        :: IN(REPLACE_W, _pid) ->
+                d_step {
+                        idx = 0;
+                        do
+                        :: idx < NE -> change(idx); idx++
+                        :: else -> break
+                        od;
+                        idx = 0; owed = owed | on; NOTIFY
+                };
+                poke(on, W)
+        :: else
+        fi;
+#endif
         atomic {
                 d_step {
                         next++; tk[_pid] = next;                        /* A3 */
@@ -474,7 +729,7 @@ arrive:
                 };
                 if
                 :: r == FIT -> r = 0; goto admit
-                :: r != FIT && !IN(WAITERS, _pid) -> UNLOCK_M; goto gone  /* A6 */
+                :: r != FIT && (!IN(WAITERS, _pid) || NCAP(_pid) == 0) -> UNLOCK_M; goto gone  /* A6 */
                 :: else -> r = 0
                 fi
         };
@@ -494,7 +749,11 @@ arrive:
 check:
         atomic {
                 d_step {
-                        assert(kind[E(idx)] == WAITING && own[E(idx)] == _pid);     /* C1 */
+                        assert((kind[E(idx)] == WAITING || kind[E(idx)] == DISMISSED) &&
+                               own[E(idx)] == _pid);                    /* C1 */
+#ifdef STEERING
+                        owed = owed & ~ME;
+#endif
                         again = woken && (bell == 0 || IN(watch, _pid));
                         told = again;
 #ifdef LIT_C7_AGAIN
@@ -504,7 +763,9 @@ check:
                         event = event & ~ME; probing = probing & ~ME;
                         before();                                       /* C2 */
                         if
-                        :: near != NONE -> r = BEHIND; on = near; watch = watch & ~ME
+                        :: kind[E(idx)] == DISMISSED || NCAP(_pid) == 0 -> r = OUT; watch = watch & ~ME
+                        :: kind[E(idx)] == WAITING && NCAP(_pid) && near != NONE ->
+                                r = BEHIND; on = near; watch = watch & ~ME
                         :: else ->
                                 fits();
                                 on = o; nexp = o & (EXPIRING);
@@ -521,12 +782,68 @@ check:
                         fi
                 };
                 if
+                :: r == OUT -> r = 0; again = 0; ticked = 0; goto leave_m
                 :: r == BEHIND -> r = 0; goto behind
                 :: r == FIT -> r = 0; slept = 0; again = 0; ticked = 0; goto admit  /* C4 */
                 :: else -> r = 0
                 fi
         };
         assert(!ticked);
+#if REPLACE
+        if
+        :: IN(REPLACE, _pid) ->
+                d_step {
+                        /* o: those that stay, u: their slots */
+                        count();
+                        o = o & ~ending; sl = 0;
+                        do
+                        :: o ->
+#ifdef LOCKS
+                                if
+                                :: ROOM(_pid) -> break
+                                :: else
+                                fi;
+#else
+                                n = 0; j = 0;
+                                do
+                                :: j < NP -> n = n + (IN(o, j) -> POP(gs[j]) : 0); j++
+                                :: else -> break
+                                od;
+                                if
+                                :: n + WEIGHT(_pid) <= NCAP(_pid) -> break
+                                :: else
+                                fi;
+#endif
+                                near = NONE; j = 0;
+                                do
+                                :: j < NP ->
+                                        if
+                                        :: IN(o, j) && near == NONE -> near = j
+                                        :: IN(o, j) && near != NONE ->
+                                                near = (fence[j] < fence[near] -> j : near)
+                                        :: else
+                                        fi;
+                                        j++
+                                :: else -> break
+                                od;
+                                o = o & ~BIT(near); ending = ending | BIT(near); sl = sl | BIT(near)
+                        :: else -> break
+                        od;
+#ifndef LIT_REPLACE
+                        count();
+                        sl = o & ending;
+#endif
+                        sl = sl & L; owed = owed | sl;
+                        if
+                        :: sl -> NOTIFY
+                        :: else
+                        fi
+                };
+                poke(sl, L);
+                atomic { told_to_end = told_to_end | (ending & H & ~L) }
+        :: else
+        fi;
+#endif
         atomic {
                 d_step {
 #ifdef LOCKS
@@ -550,6 +867,12 @@ check:
                                         r = BELL;
 #ifndef MUT_ARM_LATE
                                         bell = 0;
+#endif
+#ifdef EARLY
+                                        if
+                                        :: IN(looked, _pid)
+                                        :: else -> again = 1; looked = looked | ME
+                                        fi;
 #endif
                                         watch = watch & ~ME
                                 :: else ->                              /* C7 */
@@ -588,24 +911,29 @@ check:
                 if
                 :: bell == 0 -> asleep = asleep | ME
                 :: else -> nexp = 0; again = 0; goto again_m            /* EAGAIN */
-                fi;
-                slept = 1
+                fi
         };
 end_bell:
         if
-        :: atomic { !IN(asleep, _pid) -> woken = 1 }
+        :: atomic { !IN(asleep, _pid) -> woken = 1; slept = 1 }
+#ifdef STEERING
+        :: atomic { POKED -> UNPOKE; woken = !IN(asleep, _pid); slept = woken; asleep = asleep & ~ME }
+#endif
         :: atomic { (expd & nexp) -> asleep = asleep & ~ME }
 #ifndef MUT_NO_RECHECK
         :: atomic { again && !dying -> asleep = asleep & ~ME }
 #endif
 #if TICK == 1
-        :: atomic { timeout && STUCK ->
-                assert(IN(miss, _pid) && WINDOW & 1 || IN(early, _pid) && WINDOW & 2);
+        :: atomic { timeout && LATE ->
+                assert(IN(miss, _pid) && WINDOW & 1 || IN(early, _pid) && WINDOW & 2 || OWED);
                 asleep = asleep & ~ME; ticked = 1 }
+#if REPLACE
+        :: atomic { timeout && REPLACING -> assert(ORPHAN); asleep = asleep & ~ME }
+#endif
 #elif TICK == 2
         :: atomic { true -> asleep = asleep & ~ME }
 #endif
-        :: atomic { IN(LEAVERS, _pid) -> woken = !IN(asleep, _pid); asleep = asleep & ~ME; goto leave }
+        :: atomic { IN(LEAVERS, _pid) -> slept = !IN(asleep, _pid); asleep = asleep & ~ME; goto leave }
         fi;
         atomic { nexp = 0; again = 0; goto again_m };
 
@@ -620,8 +948,14 @@ end_inotify:
         :: atomic { IN(event, _pid) -> woken = 1 }
         :: (expd & nexp)
         :: again && !dying
+#ifdef STEERING
+        :: atomic { POKED -> UNPOKE }
+#endif
 #if TICK == 1
-        :: atomic { timeout && STUCK -> assert(IN(early, _pid) && WINDOW & 2); ticked = 1 }
+        :: atomic { timeout && LATE -> assert(IN(early, _pid) && WINDOW & 2 || OWED); ticked = 1 }
+#if REPLACE
+        :: atomic { timeout && REPLACING -> assert(ORPHAN) }
+#endif
 #elif TICK == 2
         :: true
 #endif
@@ -635,14 +969,14 @@ end_in_my_way:
         if
         :: !IN(H, on)
         :: (expd & nexp)
-#if TICK == 1
-        :: atomic { timeout && STUCK ->
-#ifdef LIT_STEER
-                assert(false);
-#else
-                assert(steered);
+#ifdef STEERING
+        :: atomic { POKED -> UNPOKE }
 #endif
-                ticked = 1 }
+#if TICK == 1
+        :: atomic { timeout && LATE -> assert(OWED); ticked = 1 }
+#if REPLACE
+        :: atomic { timeout && REPLACING -> assert(ORPHAN) }
+#endif
 #elif TICK == 2
         :: true
 #endif
@@ -653,7 +987,7 @@ end_in_my_way:
 behind:                                                                 /* C3 */
 #ifndef MUT_NO_RING_ON
         if
-        :: slept -> atomic { futex_wake(); slept = 0 }
+        :: slept -> atomic { WAKE_ALL; slept = 0 }
         :: else
         fi;
 #endif
@@ -661,6 +995,9 @@ behind:                                                                 /* C3 */
 end_behind:
         if
         :: !IN(W, on)
+#ifdef STEERING
+        :: atomic { POKED -> UNPOKE }
+#endif
         :: atomic { timeout && STUCK -> assert(false) }
         :: atomic { IN(LEAVERS, _pid) -> goto leave }
         fi;
@@ -697,13 +1034,14 @@ admit:
                 :: else
                 fi;
 #endif
+                if
+                :: rang -> bell = RUNG
+                :: else
+                fi;
                 admission();
-                put(HOLDING, (sl == 5 -> 1 : sl)); sl = 0
+                put(HOLDING, (sl == 5 -> 1 : sl)); sl = 0;
+                next_fits(); again = !n
         };
-        if
-        :: rang -> bell = RUNG
-        :: else
-        fi;
 #ifdef VAR_D3_D2
         H = H | ME;
 #endif
@@ -715,20 +1053,39 @@ admit:
 #endif
 #ifndef MUT_KEEP_W
         if
-        :: IN(W, _pid) -> W = W & ~ME                                   /* D5 */
+        :: IN(W, _pid) && !again -> W = W & ~ME                         /* D5 */
         :: else
         fi;
 #endif
         if
-        :: rang -> atomic { futex_wake(); rang = 0 }
+        :: rang -> atomic { WAKE_ALL; rang = 0 }
         :: else
         fi;
 
-        cmd = 1;                        /* the command starts */
+        cmd = !IN(KEEPERS, _pid);       /* the command starts */
+#ifndef MUT_KEEP_W
+        if
+        :: again -> atomic { again = 0; W = W & ~ME }                   /* D5 */
+        :: else
+        fi;
+#endif
+        again = 0;
         if
         :: !IN(LONG, _pid) -> skip
         :: else ->
-end_long:       false
+end_long:       do
+#ifdef STEERING
+                :: atomic { POKED -> UNPOKE; owed = owed & ~ME;
+                        if
+                        :: IN(ending, _pid) || (IN(steered, _pid) && IN(KEEPERS, _pid)) -> break
+                        :: else
+                        fi }
+                :: atomic { timeout && (IN(ending, _pid) || (IN(steered, _pid) && IN(KEEPERS, _pid))) ->
+                        assert(OWED); break }
+#else
+                :: false
+#endif
+                od
         fi;
         cmd = 0;                        /* and ends, and was reaped */
 
@@ -759,20 +1116,17 @@ end_long:       false
         :: rang && WEIGHT(_pid) > 1 -> d_step { clear(EXTRA, EXTRA) }
         :: else
         fi;
-        d_step {
-                somebody(); rang = rang && n;
-                if
-                :: rang -> bell = RUNG
-                :: else
-                fi
-        };
+        if
+        :: rang -> d_step { ring() }
+        :: else
+        fi;
         UNLOCK_M;                                                       /* R3 */
         H = H & ~ME;                                                    /* R4 */
         if
 #ifdef MUT_NO_RING
         :: rang -> rang = 0
 #else
-        :: rang -> atomic { futex_wake(); rang = 0 }                    /* R5 */
+        :: rang -> atomic { WAKE_ALL; rang = 0 }                        /* R5 */
 #endif
         :: else
         fi;
@@ -783,12 +1137,13 @@ end_long:       false
 leave:
         Q = Q & ~ME;
         LOCK_M;
-        d_step { clear(WAITING, WAITING); idx = 0; on = 0; nexp = 0; again = 0; woken = 0 };
+leave_m:        skip;
+        d_step { Q = Q & ~ME; clear(DISMISSED, WAITING); idx = 0; on = 0; nexp = 0; again = 0; woken = 0 };
 #ifdef LIT_LEAVE
         slept = 0;
 #else
         d_step {
-                somebody(); rang = n; slept = 0;
+                somebody(); rang = n;
                 if
                 :: rang -> bell = RUNG
                 :: else
@@ -798,7 +1153,7 @@ leave:
         UNLOCK_M;
         W = W & ~ME;
         if
-        :: rang -> atomic { futex_wake(); rang = 0 }
+        :: rang || slept -> atomic { WAKE_ALL; rang = 0; slept = 0 }
         :: else
         fi;
         armed = armed & ~ME;
@@ -828,30 +1183,97 @@ delete:                                                                 /* DELET
         goto gone;
 #endif
 #if STEER
-steer:                                  /* clears every holding entry, whosever it is */
-        skip;
-        d_step {
+steer:  skip;
+        d_step {                                                        /* S1 */
                 i = 0;
                 do
                 :: i < NE ->
                         if
-                        :: kind[E(i)] >= HOLDING ->
-                                steered = steered | BIT(own[E(i)]);
+                        :: kind[E(i)] >= HOLDING && IN(expd, own[E(i)]) ->
                                 kind[E(i)] = FREE; own[E(i)] = 0; msk[E(i)] = 0
                         :: else
                         fi;
                         i++
                 :: else -> break
-                od;
-                bell = RUNG; NOTIFY
+                od
         };
+#if DEED == RESIZE || DEED == GIVE_BACK
+        armed = armed | ME;                                             /* S3 */
+#endif
+#if DEED == GIVE_BACK && !defined(LIT_GIVE_BACK)
+        /* the primary entries are written before the extras */
+#define PRIMARY(x) (kind[E(x)] == HOLDING)
+#else
+#define PRIMARY(x) 1
+#endif
+        d_step {                                                        /* S2 to S4 */
+#if DEED == RESIZE
+                scap = NEWCAP;
+#endif
+#if DEED == GIVE_BACK
+                count();
+                sl = o & H;
+#endif
+#if DEED == RESIZE || DEED == GIVE_BACK
+                heads();
+                ring();
+#endif
+#if DEED == RESIZE && NEWCAP == 0
+                i = 0;                  /* who has named no cap of his own */
+                do
+                :: i < NE ->
+                        if
+                        :: kind[E(i)] == WAITING && CAP(own[E(i)]) == 0 -> on = on | BIT(own[E(i)])
+                        :: else
+                        fi;
+                        i++
+                :: else -> break
+                od;
+#endif
+                i = 0;
+                do
+                :: i < FIRSTS && PRIMARY(i) -> change(i); i++
+                :: i < FIRSTS && !PRIMARY(i) -> i++
+                :: else -> break
+                od;
+                owed = owed | on | (nexp & ~(FAR)); NOTIFY
+        };
+        idx = FIRSTS;
+        do
+        :: idx < NE ->
+                d_step {
+                        if
+                        :: PRIMARY(idx) -> change(idx)
+                        :: else
+                        fi;
+                        owed = owed | on | (nexp & ~(FAR)); idx++; NOTIFY
+                }
+        :: else -> break
+        od;
+        idx = 0;
+#if DEED == GIVE_BACK
+        sl = 0;
+#endif
         UNLOCK_M;
-        atomic { futex_wake() };
+        if
+        :: rang -> atomic { WAKE_ALL; rang = 0 }                        /* S5 */
+        :: else
+        fi;
+        armed = armed & ~ME;
+        poke(on, W);
+        poke(nexp, L);
+        atomic { told_to_end = told_to_end | (sl & H); sl = 0 };
         goto gone;
 #endif
 
 gone:
-        atomic { alive = alive & ~ME; finished++; goto done }
+        atomic {
+                alive = alive & ~ME; finished++;
+#ifdef STEERING
+                poked = poked & ~ME; owed = owed & ~ME; dism = dism & ~ME;
+#endif
+                goto done
+        }
 
         } unless { IN(killed, _pid) };
 
@@ -895,7 +1317,12 @@ control:
         };
 end_killed:
         if
-        :: cmd && !IN(LONG, _pid) -> d_step { cmd = 0; G = G & ~ME; dying = dying | (H & ME); NOTIFY }
+#ifdef STEERING
+        :: cmd && (!IN(LONG, _pid) || IN(told_to_end, _pid)) ->
+#else
+        :: cmd && !IN(LONG, _pid) ->
+#endif
+                d_step { cmd = 0; G = G & ~ME; dying = dying | (H & ME); NOTIFY }
         :: !cmd
         fi;
         d_step { H = H & ~ME; dying = dying & ~ME; finished++ };
@@ -903,12 +1330,18 @@ done:
         skip
 }
 
+#ifdef STEERING
+#define UNSTEER(p) poked = poked & ~BIT(p); owed = owed & ~BIT(p); dism = dism & ~BIT(p)
+#else
+#define UNSTEER(p)
+#endif
+
 #define KILL(p) \
         :: atomic { crashes < MAXC && p < NP && IN(alive & ~killed, p) -> \
                 crashes++; killed = killed | BIT(p); dying = dying | BIT(p); \
                 asleep = asleep & ~BIT(p); Q = Q & ~BIT(p); \
                 probing = probing & ~BIT(p); miss = (miss & ~BIT(p)) | probing; early = early & ~BIT(p); \
-                watch = watch & ~BIT(p); event = event & ~BIT(p); NOTIFY; \
+                watch = watch & ~BIT(p); event = event & ~BIT(p); NOTIFY; UNSTEER(p); \
                 if \
                 :: !Caller[p]:cmd || IN(NOINHERIT, p) -> G = G & ~BIT(p) \
                 :: else \

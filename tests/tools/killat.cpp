@@ -5,8 +5,9 @@
 //   --exit         after the call has been done; else before it has any effect
 //   --call NAME    count this call only: flock, fcntl, futex, pwrite64
 //   --child        count the calls of the child that PROGRAM makes with vfork, until its exec;
-//   still
-//                  it is PROGRAM that is ended, the child goes on
+//                  still it is PROGRAM that is ended, the child goes on
+//   --fork         count and end the child that PROGRAM makes with fork, in its place; `pid` is
+//                  told when it is there
 //   --hold         at the call, report it, then read a line from standard input: `kill`, or `go` to
 //                  let PROGRAM go on unattended
 //
@@ -36,6 +37,7 @@ namespace {
 struct Options {
   bool at_exit = false;
   bool in_child = false;
+  bool in_fork = false;
   bool hold = false;
   long only = -1;
   long count = 0;
@@ -62,6 +64,8 @@ Options parse(char** word) {
       options.at_exit = true;
     } else if (name == "--child") {
       options.in_child = true;
+    } else if (name == "--fork") {
+      options.in_fork = true;
     } else if (name == "--hold") {
       options.hold = true;
     } else if (name == "--call" && word[1] != nullptr) {
@@ -194,6 +198,7 @@ int finish(Tracee& program) {
     program.wait();
   } while (!program.ended());
   std::puts("killed");
+  std::fflush(stdout);
   return 0;
 }
 
@@ -242,15 +247,45 @@ int follow_child(const Options& options, Tracee& program) {
   }
 }
 
+// The program stands at its fork: it goes on alone, and its child is what the rest is about.
+int follow_fork(const Options& options, Tracee& program) {
+  Tracee child(static_cast<pid_t>(program.message()));
+  child.wait();
+  program.detach();
+  say("pid", child.pid());
+  Counter counter(options);
+  ptrace(PTRACE_SYSCALL, child.pid(), nullptr, nullptr);
+  int code = 1;
+  for (;;) {
+    child.wait();
+    if (child.ended()) {
+      code = ended(child);
+      break;
+    }
+    if (child.at_call() && counter.reached(child)) {
+      say("at", counter.number());
+      code = told_to_kill(options) ? finish(child) : let_go(child);
+      break;
+    }
+    child.resume();
+  }
+  std::fflush(stdout);
+  do {
+    program.wait();
+  } while (!program.ended());
+  return code;
+}
+
 int run(const Options& options) {
   Tracee program(start(options.program));
   program.wait();
   if (program.ended()) return 2;
   const long traces = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC |
-                      (options.in_child ? PTRACE_O_TRACEVFORK : 0);
+                      (options.in_child ? PTRACE_O_TRACEVFORK : 0) |
+                      (options.in_fork ? PTRACE_O_TRACEFORK : 0);
   if (ptrace(PTRACE_SETOPTIONS, program.pid(), nullptr, traces) != 0) fail("PTRACE_SETOPTIONS");
   if (ptrace(PTRACE_SYSCALL, program.pid(), nullptr, nullptr) != 0) fail("ptrace");
-  say("pid", program.pid());
+  if (!options.in_fork) say("pid", program.pid());
 
   Counter counter(options);
   bool executed = false;  // and the exit of its exec was seen
@@ -260,8 +295,9 @@ int run(const Options& options) {
     if (program.ended()) return ended(program);
     if (program.event() == PTRACE_EVENT_EXEC) executing = true;
     if (program.event() == PTRACE_EVENT_VFORK) return follow_child(options, program);
+    if (program.event() == PTRACE_EVENT_FORK) return follow_fork(options, program);
     if (program.at_call()) {
-      if (executed && !options.in_child && counter.reached(program)) {
+      if (executed && !options.in_child && !options.in_fork && counter.reached(program)) {
         say("at", counter.number());
         return told_to_kill(options) ? finish(program) : let_go(program);
       }

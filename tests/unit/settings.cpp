@@ -220,7 +220,12 @@ TEST_CASE("a bad entry of the file is named with its line, and not shown") {
                                  "default-profile = 5",
                                  "Timeout = 5",
                                  "slot_exp = 5",
-                                 "resource.gpu.from = 'a'",
+                                 "resource = 5",
+                                 "resource.gpu = 5",
+                                 "resource.gpu.from = 5",
+                                 "resource.gpu.from = ['a', 'a']",
+                                 "resource.gpu.max = 5",
+                                 "resource.gpu.else = 5",
                                  "timeout = {}",
                                  "timeout ="}) {
     Place place;
@@ -228,6 +233,21 @@ TEST_CASE("a bad entry of the file is named with its line, and not shown") {
     CAPTURE(line);
     CHECK(contains(failure_of(), "/config.toml:2: "));
   }
+}
+
+TEST_CASE("resources are defined at the top level of the file") {
+  Place place;
+  place.write_config(
+      "[resource.gpu]\nfrom = ['0', '1']\n[resource.\"db x\"]\ncreate = 'mk'\nmin = 1\nmax = 3\n"
+      "max-life = 90\ncreate-timeout = '2m'\n");
+  const Settings settings = load_settings({});
+  CHECK(*settings.resources.at("gpu").names == std::vector<std::string>{"0", "1"});
+  const resource::DefinitionParts& parts = settings.resources.at("db x");
+  CHECK(parts.create == "mk");
+  CHECK(parts.min == 1);
+  CHECK(parts.max == 3);
+  CHECK(parts.max_life == 90s);
+  CHECK(parts.create_timeout == 2min);
 }
 
 TEST_CASE("a mistake in a profile shows although another one is used") {

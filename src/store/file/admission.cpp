@@ -186,15 +186,13 @@ Info Admission::info(int64_t since_us) const {
 // From now on the kernel rings for us when we die. Locks have no bell: who waits for one always
 // waits for a certain holder's byte.
 void Admission::arm() {
-  if (claim_.kind == Kind::pool && bell_.map(state_->fd())) bell_.ring_at_death();
+  if (claim_.kind != Kind::lock && bell_.map(state_->fd())) bell_.ring_at_death();
 }
 
-// Whether somebody may sleep on the bell, which is then to be woken after the mutex was let go.
-bool Admission::ring() {
-  Header& header = state_->table().header;
-  if (!bell_.mapped() || header.bell != kBellArmed) return false;
-  header.bell = kBellRung;
-  return true;
+// For somebody who may sleep on the bell; to be woken after the mutex was let go. Also when it was
+// rung already: of several sleepers the kernel wakes one, and who rang may have died with it.
+void Admission::ring() {
+  if (bell_.mapped()) state_->table().header.bell = kBellRung;
 }
 
 // A7, A8.
@@ -299,15 +297,16 @@ Outcome Admission::admit() {
   bool wake = false;
   if (queued_) {
     for (const uint32_t index : table.queue()) {
-      if (table.entries[index].ticket < ticket_ && !wake) wake = ring();
+      wake = wake || table.entries[index].ticket < ticket_;
     }
   }
+  if (wake) ring();
   state_->write_info(index_, info(now_us));
   state_->commit();
   state_->unlock();
   const bool next_at_once = next_would_fit();
   if (queued_ && next_at_once) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
-  if (wake) bell_.wake_all();
+  if (wake && bell_.mapped()) bell_.wake_all();
 
   Grant grant;
   grant.id = id_of(ticket_);
@@ -332,12 +331,13 @@ Outcome Admission::leave(Outcome outcome) {
     table.clear(index_);
     if (outcome == Outcome::timed_out) ++table.header.counters.timed_out;
     // A ring that was meant for us goes to who is the head now, who may sleep on the bell already.
-    if (!table.queue().empty()) wake = ring();
+    wake = !table.queue().empty();
+    if (wake) ring();
     state_->commit();
   }
   state_->unlock();
   if (queued_) unlock_byte(state_->shard(index_), kWaitByte + ticket_);
-  if (wake) bell_.wake_all();
+  if (wake && bell_.mapped()) bell_.wake_all();
   bell_.forget_death();
   return outcome;
 }

@@ -36,7 +36,7 @@ class Admission {
   uint64_t occupancy();
   bool held_above();
   void arm();
-  bool ring();
+  void ring();
   void enqueue();
   Outcome admit();
   bool next_would_fit() const;
@@ -45,6 +45,12 @@ class Admission {
   bool is_mine(EntryState state) const;
   void dismiss_others();
   void replace_holders();
+  // --replace: the holders whose end we have asked for, or somebody has whom we cannot rely on.
+  struct Replaced {
+    uint64_t ticket;
+    std::optional<util::MonotonicTime> kill_at;  // it has lost its cachify; we end the command
+  };
+  Replaced* find_replaced(uint64_t ticket);
   void end_orphan(uint32_t index, int signal);
   [[noreturn]] void give_up_on(const Owner& holder);
   Info info(int64_t since_us) const;
@@ -79,12 +85,7 @@ class Admission {
   bool looked_early_ = false;   // since we came to sleep on the bell
   int after_death_ = -1;        // how many of the quick looks after a kernel's ring were taken
   uint32_t holder_in_my_way_ = 0;
-  // --replace: the holders that have lost their cachify, whose command we end, by ticket.
-  struct Orphan {
-    uint64_t ticket;
-    util::MonotonicTime kill_at;
-  };
-  std::vector<Orphan> orphans_;
+  std::vector<Replaced> replaced_;
   std::unique_ptr<Lease> lease_;
 };
 

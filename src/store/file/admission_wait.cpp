@@ -105,6 +105,12 @@ Admission::Sleep Admission::choose_sleep(std::optional<uint32_t> predecessor) {
   return Sleep::bell;
 }
 
+Admission::Replaced* Admission::find_replaced(uint64_t ticket) {
+  const auto known = std::find_if(replaced_.begin(), replaced_.end(),
+                                  [&](const Replaced& one) { return one.ticket == ticket; });
+  return known == replaced_.end() ? nullptr : &*known;
+}
+
 // --replace running, as the head: asks those to end whose end we need, and sees to it that the
 // commands end which have no cachify to do it.
 void Admission::replace_holders() {
@@ -114,20 +120,30 @@ void Admission::replace_holders() {
     const std::vector<Owner> out_of_reach =
         ask_to_end(*state_, replaced, claim_.replace->kill_after);
     if (!out_of_reach.empty()) give_up_on(out_of_reach.front());
+    for (const uint32_t index : replaced) {
+      replaced_.push_back({table.entries[index].ticket, std::nullopt});
+    }
   }
+  std::vector<Owner> untold;
   for (const uint32_t index : table.holders()) {
     const Entry& entry = table.entries[index];
-    if (entry.ending == 0 || state_->lives(index, entry.ticket)) continue;
-    auto known = std::find_if(orphans_.begin(), orphans_.end(),
-                              [&](const Orphan& one) { return one.ticket == entry.ticket; });
+    if (entry.ending == 0) continue;
+    Replaced* known = find_replaced(entry.ticket);
+    if (known == nullptr) {
+      // Whoever has asked it may have been killed before he told it.
+      untold.push_back(owner_of(*state_, index, kLifeByte));
+      known = &replaced_.emplace_back(Replaced{entry.ticket, std::nullopt});
+    }
+    if (state_->lives(index, entry.ticket)) continue;
     const util::MonotonicTime now = util::monotonic_now();
-    if (known == orphans_.end()) {
+    if (!known->kill_at) {
       end_orphan(index, SIGTERM);
-      orphans_.push_back({entry.ticket, now + claim_.replace->kill_after});
-    } else if (now >= known->kill_at) {
+      known->kill_at = now + claim_.replace->kill_after;
+    } else if (now >= *known->kill_at) {
       end_orphan(index, SIGKILL);
     }
   }
+  if (!untold.empty()) signal_owners(*state_, untold, run::kPokeSignal);
 }
 
 void Admission::end_orphan(uint32_t index, int signal) {
@@ -152,8 +168,8 @@ util::MonotonicTime Admission::wake_up_time(bool head) const {
   util::Duration look = kHeartbeat;
   if (after_death_ >= 0) look = kLooksAfterDeath[static_cast<size_t>(after_death_)];
   until = std::min(until, now + look);
-  for (const Orphan& orphan : orphans_) {
-    if (orphan.kill_at > now) until = std::min(until, orphan.kill_at);
+  for (const Replaced& one : replaced_) {
+    if (one.kill_at && *one.kill_at > now) until = std::min(until, *one.kill_at);
   }
   if (const auto expiry = state_->table().nearest_expiry()) {
     until =

@@ -92,6 +92,18 @@ Directory Directory::open(const std::string& path) {
 
 namespace {
 
+std::string_view start_of_names(Kind kind) {
+  switch (kind) {
+    case Kind::lock:
+      return "lock.";
+    case Kind::resource:
+      return "resource.";
+    case Kind::pool:
+      break;
+  }
+  return "pool.";
+}
+
 constexpr size_t kLongestName = 200;  // leaves room for the shard's suffix below NAME_MAX
 
 bool stands_for_itself(unsigned char c) {
@@ -121,7 +133,7 @@ std::string hash_of(const std::string& text) {
 
 FileName file_name(Kind kind, const std::string& prefixed_key) {
   FileName result;
-  result.name = kind == Kind::pool ? "pool." : "lock.";
+  result.name = start_of_names(kind);
   size_t fits_at = result.name.size();  // where a cut does not split a %XX
   for (const char c : prefixed_key) {
     const auto byte = static_cast<unsigned char>(c);
@@ -142,15 +154,20 @@ FileName file_name(Kind kind, const std::string& prefixed_key) {
 }
 
 bool is_state_file(Kind kind, std::string_view name) {
-  if (name.rfind(kind == Kind::pool ? "pool." : "lock.", 0) != 0) return false;
+  if (!name.starts_with(start_of_names(kind))) return false;
   const size_t tilde = name.find('~');
   return tilde == std::string_view::npos ||
          (name.substr(tilde, 2) == "~h" && name.find('~', tilde + 1) == std::string_view::npos);
 }
 
+bool is_state_file(std::string_view name) {
+  return is_state_file(Kind::pool, name) || is_state_file(Kind::lock, name) ||
+         is_state_file(Kind::resource, name);
+}
+
 std::optional<std::string> key_in_name(std::string_view name) {
   if (name.find('~') != std::string_view::npos) return std::nullopt;
-  name.remove_prefix(std::min(name.size(), std::string_view("pool.").size()));
+  name.remove_prefix(std::min(name.size(), name.find('.') + 1));
   const auto digit = [](char c) {
     const size_t value = std::string_view("0123456789ABCDEF").find(c);
     return value == std::string_view::npos ? 0U : static_cast<unsigned>(value);

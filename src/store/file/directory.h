@@ -46,6 +46,7 @@ FileName file_name(Kind kind, const std::string& prefixed_key);
 
 // Whether a file of this name would be some key's state file, and no shard or anything else.
 bool is_state_file(Kind kind, std::string_view name);
+bool is_state_file(std::string_view name);  // of any kind
 // The prefixed key that the name of a state file stands for; nullopt for one with a hash.
 std::optional<std::string> key_in_name(std::string_view name);
 

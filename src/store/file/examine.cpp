@@ -247,7 +247,7 @@ class Examination {
     size_t troubled = 0;
     try {
       for (const std::string& name : names_in(directory_)) {
-        for (const Kind kind : {Kind::pool, Kind::lock}) {
+        for (const Kind kind : {Kind::pool, Kind::lock, Kind::resource}) {
           if (!is_state_file(kind, name)) continue;
           ++count;
           const std::string trouble = trouble_of(kind, name);

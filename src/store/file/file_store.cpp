@@ -91,6 +91,15 @@ class FileStore : public Store {
     return steering(kind, key).terminate(id, kill_after);
   }
 
+  CatalogueView catalogue(const std::string& key) override {
+    return steering(Kind::resource, key).catalogue();
+  }
+  void update_catalogue(const std::string& key, const ChangeCatalogue& change,
+                        run::Interrupts* interrupts) override {
+    steering(Kind::resource, key).update_catalogue(change, interrupts);
+  }
+  std::string work_directory() const override { return directory_.path(); }
+
  private:
   file::Steering steering(Kind kind, const std::string& key) {
     return {directory_, kind, prefix_ + key, key};
@@ -108,7 +117,7 @@ class FileStore : public Store {
     state->adopt(util::UniqueFd(done.control_fd));
     state->pin(done.index);
     file::Bell bell;
-    if (claim.kind == Kind::pool && bell.map(state->fd())) bell.ring_at_death();
+    if (claim.kind != Kind::lock && bell.map(state->fd())) bell.ring_at_death();
     Acquisition result;
     result.outcome = Outcome::admitted;
     result.max = claim.max;

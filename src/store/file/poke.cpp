@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 #include <csignal>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "store/file/locks.h"
 #include "util/files.h"
@@ -23,6 +25,11 @@
 namespace cachify::store::file {
 
 namespace {
+
+// Between one search of /proc and the next, for those that neither were found nor are gone.
+constexpr std::array<util::Duration, 4> kPausesOfSearch = {
+    std::chrono::microseconds(300), std::chrono::milliseconds(3), std::chrono::milliseconds(20),
+    util::Duration(0)};
 
 // A process that stays the same one, whatever becomes of its number.
 class Process {
@@ -102,8 +109,8 @@ std::vector<uint64_t> locked_bytes(const std::string& path) {
 
 class ProcSearch {
  public:
-  ProcSearch(std::vector<Sought> sought, int signal, std::vector<Reach>& results)
-      : sought_(std::move(sought)), signal_(signal), results_(results) {}
+  ProcSearch(const std::vector<Sought>& sought, int signal, std::vector<Reach>& results)
+      : sought_(sought), signal_(signal), results_(results) {}
 
   void run() {
     const DirectoryStream all(::opendir("/proc"));
@@ -148,7 +155,7 @@ class ProcSearch {
     });
   }
 
-  std::vector<Sought> sought_;
+  const std::vector<Sought>& sought_;
   int signal_;
   std::vector<Reach>& results_;
 };
@@ -172,7 +179,20 @@ std::vector<Reach> signal_owners(StateFile& state, const std::vector<Owner>& own
     results[i] = Reach::out_of_reach;
     sought.push_back({status.st_dev, status.st_ino, owner.first_byte + owner.ticket, i});
   }
-  if (!sought.empty()) ProcSearch(std::move(sought), signal, results).run();
+  for (const util::Duration pause : kPausesOfSearch) {
+    if (sought.empty()) break;
+    ProcSearch(sought, signal, results).run();
+    // Who dies has left /proc before his locks end; and who was made while we looked was missed.
+    sought.erase(std::remove_if(sought.begin(), sought.end(),
+                                [&](const Sought& one) {
+                                  if (results[one.owner] == Reach::reached) return true;
+                                  if (has_byte(state, owners[one.owner])) return false;
+                                  results[one.owner] = Reach::gone;
+                                  return true;
+                                }),
+                 sought.end());
+    if (!sought.empty()) std::this_thread::sleep_for(pause);
+  }
   return results;
 }
 

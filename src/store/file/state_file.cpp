@@ -32,8 +32,10 @@ bool all_zero(const Header& header) {
 bool is_sound(const Entry& entry, const Header& header) {
   static constexpr Entry kFree{};
   if (entry.state == EntryState::free) return std::memcmp(&entry, &kFree, sizeof entry) == 0;
+  // Of an extra the holder may be gone already, and the table shorter for it.
   return entry.checksum == checksum_of(entry) && entry.state <= EntryState::dismissed &&
-         entry.ticket != 0 && entry.ticket <= header.next && entry.primary < header.high_water;
+         entry.ticket != 0 && entry.ticket <= header.next &&
+         (entry.primary < header.high_water || entry.state == EntryState::extra);
 }
 
 void close_texts(Info& info) {
@@ -116,6 +118,11 @@ StateFile::Locking StateFile::lock(Access access, Wait wait, bool first_only) {
     throw StoreError(directory_.path() + "/" + name_.name +
                      " is not a regular file; remove it to use this key");
   }
+  // Ours have one name. A second one can be somebody's way to have us write to another file.
+  if (status_.st_nlink > 1) {
+    throw StoreError(directory_.path() + "/" + name_.name +
+                     " has another name as well (a hard link); remove it to use this key");
+  }
   read(first_only);
   return Locking::locked;
 }
@@ -170,12 +177,7 @@ void StateFile::read(bool first_only) {
     return;
   }
   // Extras are written before their holder and cleared after it; one alone is a crash's leftover.
-  for (uint32_t i = 0; i < count; ++i) {
-    const Entry& entry = table_.entries[i];
-    if (entry.state != EntryState::extra) continue;
-    const Entry& holder = table_.entries[entry.primary];
-    if (holder.state != EntryState::holding || holder.ticket != entry.ticket) table_.clear(i);
-  }
+  table_.drop_stray_extras();
   if (name_.hashed) check_key_text();
 }
 

@@ -84,6 +84,7 @@ class StateFile : public Liveness {
   bool holds(uint32_t index, uint64_t ticket) override;
 
   const std::string& key() const { return key_; }
+  const std::string& name() const { return name_.name; }
   int fd() const { return control_.get(); }
   std::string path_of_shard(uint32_t index) const;
 

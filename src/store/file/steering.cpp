@@ -10,7 +10,10 @@
 namespace cachify::store::file {
 
 Steering::Steering(const Directory& directory, Kind kind, std::string prefixed_key, std::string key)
-    : state_(directory, kind, std::move(prefixed_key)), kind_(kind), key_(std::move(key)) {}
+    : directory_(directory),
+      state_(directory, kind, std::move(prefixed_key)),
+      kind_(kind),
+      key_(std::move(key)) {}
 
 bool Steering::lock(StateFile::Access access) {
   if (state_.lock(access, {}) != StateFile::Locking::locked) return false;
@@ -19,18 +22,21 @@ bool Steering::lock(StateFile::Access access) {
 }
 
 // The head may sleep on the bell, or (C5) on a byte that nobody is going to free: it is rung for
-// and poked. Who comes behind it follows when it has been admitted.
-void Steering::there_may_be_room() {
+// and poked, and so is who was the head before it and was overtaken. Who comes behind them follows
+// when they have been admitted.
+void Steering::there_may_be_room(bool ring_at_death) {
   Table& table = state_.table();
-  if (kind_ == Kind::pool && bell_.map(state_.fd())) {
+  if (kind_ != Kind::lock && bell_.map(state_.fd())) {
     // Should we be killed before we have woken who sleeps.
-    bell_.ring_at_death();
+    if (ring_at_death) bell_.ring_at_death();
     if (table.header.bell == kBellArmed) {
       table.header.bell = kBellRung;
       ring_ = true;
     }
   }
-  if (const auto head = table.head(state_)) to_poke_.push_back(owner_of(state_, *head, kWaitByte));
+  for (const uint32_t head : table.heads(state_)) {
+    to_poke_.push_back(owner_of(state_, head, kWaitByte));
+  }
 }
 
 // What was changed is written first, or who is woken would sleep on.
@@ -86,9 +92,15 @@ int64_t Steering::give_back(const std::optional<std::string>& id) {
   for (const uint32_t index : holders) {
     // A keeper without a command ends when it sees that its slot is gone.
     to_poke_.push_back(owner_of(state_, index, kLifeByte));
-    state_.table().drop_holder(index);
+    state_.table().clear(index);
   }
-  if (!holders.empty()) there_may_be_room();
+  if (!holders.empty()) {
+    there_may_be_room();
+    // Before the extras, which may lie in the page that is written first: a holder without them
+    // would count for less than its command has, should we be killed in between.
+    state_.commit();
+    state_.table().drop_stray_extras();
+  }
   finish();
   return static_cast<int64_t>(holders.size());
 }
@@ -114,6 +126,57 @@ std::vector<std::string> Steering::terminate(const std::optional<std::string>& i
   }
   if (!out_of_reach.empty()) cannot_end(key_, out_of_reach.front());
   return asked;
+}
+
+// M held.
+CatalogueView Steering::view_of(const CatalogueFile& file) {
+  Table& table = state_.table();
+  table.drop_dead_holders(state_);
+  CatalogueView view;
+  view.text = file.read();
+  view.now_us = util::realtime_us();
+  if (table.header.stored_max != 0) view.max = table.header.stored_max;
+  view.closed = table.header.closed != 0;
+  for (const uint32_t index : table.holders()) {
+    view.live.push_back({id_of(table.entries[index].ticket), table.entries[index].fence});
+  }
+  view.waiting = static_cast<int64_t>(table.live_queue(state_, std::nullopt).size());
+  return view;
+}
+
+CatalogueView Steering::catalogue() {
+  const CatalogueFile file(directory_, state_.name());
+  if (lock(StateFile::Access::read_only)) return view_of(file);
+  CatalogueView view;
+  view.text = file.read();
+  view.now_us = util::realtime_us();
+  return view;
+}
+
+void Steering::update_catalogue(const Store::ChangeCatalogue& change, run::Interrupts* interrupts) {
+  state_.lock(StateFile::Access::create, {interrupts});
+  Table& table = state_.table();
+  table.drop_expired(util::boottime_ns());
+  const CatalogueFile file(directory_, state_.name());
+  const CatalogueView view = view_of(file);
+  const std::optional<CatalogueChange> wanted = change(view);
+  if (wanted) {
+    if (wanted->text != view.text) file.write(wanted->text);
+    const auto max = static_cast<uint32_t>(wanted->max.value_or(0));
+    const uint32_t closed = wanted->closed ? 1 : 0;
+    const bool more = max > table.header.stored_max;
+    const bool differs = max != table.header.stored_max || closed != table.header.closed;
+    table.header.stored_max = max;
+    table.header.closed = closed;
+    // The bell of a slot that this process holds stays what it was: no ring_at_death() here. Killed
+    // before the ring, we leave a head that notices within a second.
+    if (more && !table.queue().empty()) there_may_be_room(false);
+    if (differs || !table.dirty().empty()) {
+      finish();
+      return;
+    }
+  }
+  state_.unlock();
 }
 
 std::vector<Owner> ask_to_end(StateFile& state, const std::vector<uint32_t>& holders,

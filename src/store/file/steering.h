@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "store/file/bell.h"
+#include "store/file/catalogue_file.h"
 #include "store/file/poke.h"
 #include "store/file/state_file.h"
 #include "store/store.h"
@@ -26,13 +27,17 @@ class Steering {
   int64_t give_back(const std::optional<std::string>& id);
   std::vector<std::string> terminate(const std::optional<std::string>& id,
                                      std::optional<util::Duration> kill_after);
+  CatalogueView catalogue();
+  void update_catalogue(const Store::ChangeCatalogue& change, run::Interrupts* interrupts);
 
  private:
   bool lock(StateFile::Access access);
-  void there_may_be_room();
+  void there_may_be_room(bool ring_at_death = true);
+  CatalogueView view_of(const CatalogueFile& file);
   std::vector<uint32_t> live_holders(const std::optional<std::string>& id);
   void finish();
 
+  const Directory& directory_;
   StateFile state_;
   Bell bell_;
   Kind kind_;

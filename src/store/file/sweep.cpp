@@ -78,7 +78,7 @@ bool sweep_files(const Directory& directory, util::Duration idle) {
     int left = kMostFiles;
     while (const dirent* entry = ::readdir(stream.get())) {
       const std::string name = entry->d_name;
-      if (!is_state_file(Kind::pool, name) && !is_state_file(Kind::lock, name)) continue;
+      if (!is_state_file(name)) continue;
       if (left-- == 0) break;
       struct stat status {};
       if (::fstatat(directory.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&

@@ -1,6 +1,7 @@
 #include "store/file/table.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace cachify::store::file {
 
@@ -43,6 +44,17 @@ void Table::drop_holder(uint32_t index) {
   if (gone.count == gone.weight || gone.shared != 0) return;
   for (uint32_t i = 0; i < entries.size(); ++i) {
     if (entries[i].state == EntryState::extra && entries[i].ticket == gone.ticket) clear(i);
+  }
+}
+
+void Table::drop_stray_extras() {
+  for (uint32_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].state != EntryState::extra) continue;
+    const uint32_t primary = entries[i].primary;
+    if (primary >= entries.size() || entries[primary].state != EntryState::holding ||
+        entries[primary].ticket != entries[i].ticket) {
+      clear(i);
+    }
   }
 }
 
@@ -139,12 +151,19 @@ std::vector<uint32_t> Table::live_queue(Liveness& liveness, std::optional<uint32
   return live;
 }
 
-std::optional<uint32_t> Table::head(Liveness& liveness) {
+std::vector<uint32_t> Table::heads(Liveness& liveness) {
+  std::vector<uint32_t> heads;
+  uint64_t first = std::numeric_limits<uint64_t>::max();
   for (const uint32_t i : queue()) {
-    if (liveness.waits(i, entries[i].ticket)) return i;
-    clear(i);
+    if (entries[i].ticket > first) continue;
+    if (!liveness.waits(i, entries[i].ticket)) {
+      clear(i);
+      continue;
+    }
+    heads.push_back(i);
+    first = entries[i].ticket;
   }
-  return std::nullopt;
+  return heads;
 }
 
 std::vector<uint32_t> Table::dismiss_all(Liveness& liveness) {

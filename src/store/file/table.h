@@ -49,6 +49,8 @@ class Table {
   void drop_dead_holders(Liveness& liveness);
   // Drops a holder with all its extra entries.
   void drop_holder(uint32_t index);
+  // Drops extra entries that have no holder any more: they count for nobody.
+  void drop_stray_extras();
 
   // Slots in use by the entries that stand (readers of a lock count one each).
   uint64_t used() const;
@@ -68,8 +70,10 @@ class Table {
   // Drops dead waiters, all of them, and returns the live ones in order. `self` counts as live.
   std::vector<uint32_t> live_queue(Liveness& liveness, std::optional<uint32_t> self);
 
-  // The live waiter that is served next; drops the dead ones before it.
-  std::optional<uint32_t> head(Liveness& liveness);
+  // The live waiters that may sleep on something else than the end of who is before them: the head,
+  // and each that was the head until those came that overtook it. Drops the dead that it asks
+  // about.
+  std::vector<uint32_t> heads(Liveness& liveness);
   // Takes all live waiters out of the queue, counts them, and returns them in order.
   std::vector<uint32_t> dismiss_all(Liveness& liveness);
 

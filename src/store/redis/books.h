@@ -120,6 +120,17 @@ class Books {
   std::vector<std::string> end(Client& client, const std::optional<std::string>& id,
                                const Mark& mark, const Limit& limit) const;
 
+  // The catalogue of a resource; `settle`: for who is going to change it. change() is false when
+  // somebody else was faster since that version; it may be repeated with its token, which is to be
+  // drawn for each change.
+  struct Catalogue {
+    CatalogueView view;
+    std::string version;
+  };
+  Catalogue catalogue(Client& client, bool settle, const Limit& limit) const;
+  bool change(Client& client, const std::string& version, const std::string& token,
+              const CatalogueChange& change, const Limit& limit) const;
+
   // For a pipeline of them; the answer of each.
   Command summary_command(bool in_full) const;
   static KeySummary summary(const Reply& reply);

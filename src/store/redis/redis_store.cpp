@@ -4,6 +4,7 @@
 #include "store/redis/books.h"
 #include "store/redis/examination.h"
 #include "store/redis/listing.h"
+#include "store/redis/random.h"
 #include "store/redis/retries.h"
 #include "store/redis/transport.h"
 #include "store/redis/watch.h"
@@ -91,6 +92,31 @@ class RedisStore : public Store {
                   const std::optional<util::MonotonicTime>& deadline,
                   run::Interrupts& interrupts) override {
     return redis::Watch(address_, Books(prefix_, kind, key), enough, deadline, interrupts).run();
+  }
+
+  CatalogueView catalogue(const std::string& key) override {
+    const Books books(prefix_, Kind::resource, key);
+    return ask(address_, [&](Client& client, const redis::Limit& limit) {
+      return books.catalogue(client, false, limit).view;
+    });
+  }
+
+  void update_catalogue(const std::string& key, const ChangeCatalogue& change,
+                        run::Interrupts* /*interrupts*/) override {
+    const Books books(prefix_, Kind::resource, key);
+    Client client(address_);
+    while (true) {
+      const Books::Catalogue now = redis::ask_again(address_, [&](const redis::Limit& limit) {
+        return books.catalogue(client, true, limit);
+      });
+      const auto wanted = change(now.view);
+      if (!wanted) return;
+      const std::string token = redis::random_id();
+      const bool done = redis::ask_again(address_, [&](const redis::Limit& limit) {
+        return books.change(client, now.version, token, *wanted, limit);
+      });
+      if (done) return;
+    }
   }
 
   std::vector<Finding> examine() override { return redis::Examination(address_, prefix_).run(); }

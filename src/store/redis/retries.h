@@ -33,18 +33,24 @@ class Retries {
 // The line for the user.
 [[noreturn]] void give_up(const Address& address, const Failure& failure);
 
-// Asks, on a connection of its own, until there is an answer or no hope.
+// Asks until there is an answer or no hope.
 template <class Question>
-auto ask(const Address& address, Question question) {
-  Client client(address);
+auto ask_again(const Address& address, Question question) {
   Retries retries(address, Retries::Mode::first, {kNever, nullptr});
   while (true) {
     try {
-      return question(client, retries.limit());
+      return question(retries.limit());
     } catch (const Failure& failure) {
       retries.after(failure);
     }
   }
+}
+
+// The same on a connection of its own.
+template <class Question>
+auto ask(const Address& address, Question question) {
+  Client client(address);
+  return ask_again(address, [&](const Limit& limit) { return question(client, limit); });
 }
 
 }  // namespace cachify::store::redis

@@ -28,9 +28,12 @@ extern const Script kEnd;
 extern const Script kSummary;
 extern const Script kRights;
 extern const Script kProbe;
+extern const Script kCatalogue;
+extern const Script kChange;
 
-// The names of all that belongs to one pool or lock. `{...}` in them is the key, so that a cluster
-// has all of it on one node; `{`, `}` and `%` inside prefix and key are written as %7B, %7D, %25.
+// The names of all that belongs to one pool, lock or resource. `{...}` in them is the key, so that
+// a cluster has all of it on one node; `{`, `}` and `%` inside prefix and key are written as %7B,
+// %7D, %25.
 struct Keys {
   Keys(const std::string& prefix, Kind kind, const std::string& key);
   std::string wake_up(const std::string& id) const { return base + "g:" + id; }
@@ -49,6 +52,7 @@ inline std::string name_of_client(const std::string& id) {
 }
 
 inline const char* kind_text(Kind kind) {
+  if (kind == Kind::resource) return "resource";
   return kind == Kind::lock ? "lock" : "pool";
 }
 

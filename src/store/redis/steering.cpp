@@ -172,6 +172,38 @@ std::vector<std::string> Books::end(Client& client, const std::optional<std::str
   return texts_in(reply.at(1));
 }
 
+Books::Catalogue Books::catalogue(Client& client, bool settle_first, const Limit& limit) const {
+  const Reply reply =
+      client.request(kCatalogue, keys_, {kind_text(kind_), settle_first ? "1" : "0"}, limit);
+  expect(reply, "CATALOGUE");
+  Catalogue catalogue;
+  catalogue.version = reply.at(1).string();
+  catalogue.view.text = reply.at(2).string();
+  for (const Reply& holder : reply.at(3).elements) {
+    catalogue.view.live.push_back(
+        {holder.at(0).string(), static_cast<uint64_t>(holder.at(1).number())});
+  }
+  catalogue.view.waiting = reply.at(4).number();
+  catalogue.view.now_us = reply.at(5).number();
+  if (reply.at(6).number() >= 0) catalogue.view.max = reply.at(6).number();
+  catalogue.view.closed = reply.at(7).number() == 1;
+  settle(client, texts_in(reply.at(8)), limit);
+  return catalogue;
+}
+
+bool Books::change(Client& client, const std::string& version, const std::string& token,
+                   const CatalogueChange& change, const Limit& limit) const {
+  const Reply reply =
+      client.request(kChange, keys_,
+                     {kind_text(kind_), version, token, change.text,
+                      change.max ? std::to_string(*change.max) : "", change.closed ? "1" : ""},
+                     limit);
+  const bool done = reply.at(0).string() == "CHANGED";
+  if (!done) expect(reply, "STALE");
+  settle(client, texts_in(reply.at(1)), limit);
+  return done;
+}
+
 Command Books::summary_command(bool in_full) const {
   Command command{in_full ? "EVAL" : "EVALSHA",
                   in_full ? kSummary.text : std::string(kSummary.sha1),

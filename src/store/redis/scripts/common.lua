@@ -6,6 +6,7 @@
 --   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer, watched (until
 --           when somebody may watch), and the counters: admitted, completed, rejected, timed_out,
 --           dismissed, expired, waited_us, longest_wait_us
+--   c HASH  of a resource: its catalogue: version, text, done (the changes made last)
 --   g:<id> LIST  wakes the waiter or watcher; carries no truth, `h` does
 --   e:<id> the mark: what somebody has decided about `id` in its absence, until it must have noticed
 --          T [us]  holder: end COMMAND, KILL so long after TERM

@@ -60,7 +60,9 @@ if epoch ~= known or fence < me.fence then
 end
 
 local room
-if not LOCK then
+if ARGV[1] == 'resource' then
+  room = false  -- what it had may be lent to somebody else by now
+elseif not LOCK then
   room = slots_free() and call('BITCOUNT', B) + me.weight <= cap_of(me)
 elseif me.shared then
   room = writer < me.fence

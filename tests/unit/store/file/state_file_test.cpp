@@ -184,8 +184,15 @@ TEST_CASE("pieces that a crash left without their holder are dropped") {
     piece.state = EntryState::extra;
     piece.primary = 0;
     state.table().set(1, piece);
+    piece.primary = kFirstEntries + 1;  // was the last entry of the table
+    state.table().set(2, piece);
     state.commit();
   }
+  // Not taken for damage either, with somebody alive who depends on the table.
+  StateFile other = files.file();
+  REQUIRE(other.lock(Access::create, {}) == Locking::locked);
+  lock_byte(other.fd(), kHoldByte + 1);
+  other.unlock();
   CHECK(files.used() == 0);
 }
 

@@ -230,10 +230,19 @@ TEST_CASE("the head is the first live waiter, whatever died before it") {
   Table table = table_of({waiting(5), waiting(7, 3), waiting(6, 3), holding(1, 0)});
   FakeLiveness live;
   live.dead = {6, 7};
-  CHECK(table.head(live) == 0U);
+  CHECK(table.heads(live) == std::vector<uint32_t>{0});
   CHECK(tickets(table, table.queue()) == Tickets{5});
   live.dead = {5};
-  CHECK_FALSE(table.head(live));
+  CHECK(table.heads(live).empty());
+}
+
+TEST_CASE("who was the head before it was overtaken may sleep as one, and nobody else is asked") {
+  Table table = table_of({waiting(5), waiting(6), waiting(8, 3), waiting(7, 1), waiting(9, 1)});
+  FakeLiveness live;
+  CHECK(tickets(table, table.heads(live)) == Tickets{8, 7, 5});
+  CHECK(live.asked == 3);
+  live.dead = {7};
+  CHECK(tickets(table, table.heads(live)) == Tickets{8, 5});
 }
 
 TEST_CASE(
