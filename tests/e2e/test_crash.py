@@ -136,6 +136,13 @@ def asleep(process):
         return False
 
 
+def times_slept(pid):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("voluntary_ctxt_switches:"):
+            return int(line.split()[1])
+    raise AssertionError("no voluntary_ctxt_switches")
+
+
 @unittest.skipIf(SANITIZED, "a killed process reports nothing, and the sanitizer's own start has 600 calls")
 class CrashCase(Case):
     def setUp(self):
@@ -436,6 +443,47 @@ class CommandKilled(Case):
             self.wait_for_queued(behind)
             os.killpg(holder.process.pid, signal.SIGKILL)
             self.assertEqual(behind.wait(TOO_LATE), 0)
+
+    def test_killing_a_map_with_several_leases_rings_for_who_waits(self):
+        """Its leases share the one bell that the kernel rings at its death."""
+        slow = []
+        for turn in range(8):
+            standing = self.hold("pool", "run", "-k", "k", "-n", "4")
+            pids = self.path(f"pids-{turn}")
+            crowd = self.spawn(
+                [CACHIFY, "pool", "map", "--key", "k", "-n", "4", "--", "sh", "-c",
+                 'echo $$ >>"$0"; exec sleep 600', pids],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            crowd.stdin.write("a\nb\nc\n")
+            crowd.stdin.flush()
+            wait_until(
+                lambda path=pids: path.exists() and len(path.read_text().split()) == 3,
+                "three commands run",
+            )
+            behind = self.start("pool", "run", "-k", "k", "-n", "4", "--wait", "--", "true")
+            self.wait_for_queued(behind)
+            # Past its early looks, which would see what the ring is to tell.
+            slept = times_slept(behind.pid)
+            wait_until(
+                lambda pid=behind.pid, past=slept + 3: times_slept(pid) >= past,
+                "the head has taken its early looks",
+            )
+            crowd.kill()
+            crowd.wait(30)
+            since = time.monotonic()
+            # Its commands have the slots yet; without the ring nobody would look for their end.
+            commands = [int(pid) for pid in pids.read_text().split()]
+            os.kill(commands[turn % 3], signal.SIGKILL)
+            self.assertEqual(behind.wait(TOO_LATE), 0)
+            if time.monotonic() - since > SLOW:
+                slow.append(turn)
+            for pid in commands:
+                if alive(pid):
+                    os.kill(pid, signal.SIGKILL)
+            self.assertEqual(standing.finish(), 0)
+            wait_until(lambda: self.cachify("pool", "size", "-k", "k").stdout == "0\n", "all free")
+        self.assertLessEqual(len(slow), 1)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ struct SharedPage {
 };
 SharedPage shared_page;
 
+unsigned* word_in(void* page) {
+  return reinterpret_cast<unsigned*>(static_cast<char*>(page) + offsetof(Header, bell));
+}
+
 long futex(unsigned* word, int operation, unsigned value, const timespec* until) {
   return ::syscall(SYS_futex, word, operation, value, until, nullptr, FUTEX_BITSET_MATCH_ANY);
 }
@@ -75,7 +79,7 @@ bool Bell::map(int fd) {
   shared_ = page == shared_page.page;
   if (shared_) ++shared_page.users;
   page_ = page;
-  word_ = reinterpret_cast<unsigned*>(static_cast<char*>(page) + offsetof(Header, bell));
+  word_ = word_in(page);
   return true;
 }
 
@@ -96,8 +100,10 @@ void Bell::forget_death() {
   armed_ = false;
   if (shared_ && --shared_page.armed > 0) return;
   if (robust_head.list_op_pending != reinterpret_cast<robust_list*>(word_)) return;
+  // That of another file had taken the place of the one that leases share.
+  unsigned* next = shared_page.armed > 0 ? word_in(shared_page.page) : nullptr;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  robust_head.list_op_pending = nullptr;
+  robust_head.list_op_pending = reinterpret_cast<robust_list*>(next);
 }
 
 bool Bell::sleep(std::optional<util::MonotonicTime> until) {
