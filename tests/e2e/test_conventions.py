@@ -47,11 +47,12 @@ class Output(Case):
         self.hold("pool", "run", "-k", "held", "-n", "2")
         self.hold("lock", "run", "-k", "held")
 
-    def each(self, **options):
+    def each(self, calls=PRINTING, **options):
         """(words, CompletedProcess) of every call that prints."""
-        for call in PRINTING:
-            with self.subTest(call=call):
-                yield call, self.cachify(*call.split(), input="item\n", **options)
+        items = self.write("items", "item\n")
+        for call in calls:
+            with self.subTest(call=call), open(items, encoding="ascii") as stdin:
+                yield call, self.cachify(*call.split(), stdin=stdin, **options)
 
     def assert_nothing_is_left(self):
         for noun in ("pool", "lock"):
@@ -59,9 +60,7 @@ class Output(Case):
             self.assertIn('"holders":[]', done.stdout)
 
     def test_all_of_them_print(self):
-        for call, done in self.each():
-            if "--watch" in call:
-                continue
+        for _, done in self.each([call for call in PRINTING if "--watch" not in call]):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(done.stdout.endswith("\n"), done.stdout)
             self.cachify("pool", "release", "-k", "other", "--all")
@@ -83,6 +82,10 @@ class Output(Case):
                     stdout=writer,
                     restore_signals=how == "DFL",
                 ):
+                    if "pool map" in call and "--dry-run" not in call:
+                        # It ends its runs first, and then as from the signal in any case.
+                        self.assertEqual(done.returncode, -signal.SIGPIPE, done.stderr)
+                        continue
                     self.assertEqual(done.returncode, code, f"{call}: {done.stderr}")
                     if code == 71:
                         self.assertRegex(done.stderr, r"\Acachify: [^\n]*Broken pipe[^\n]*\n\Z")
@@ -121,7 +124,7 @@ class Output(Case):
             for locale in (None, "C", "C.UTF-8", "de_DE.UTF-8", "tr_TR.UTF-8", "no-such"):
                 done = self.cachify(*args, env={"LC_ALL": locale, "LANG": locale})
                 self.assertEqual(done.returncode, 0, done.stderr)
-                texts.add(re.sub(r"[\d.]+ ?(ms|s|us)\b", "TIME", done.stdout))
+                texts.add(re.sub(r"\d[\d.]*", "N", done.stdout))
             self.assertEqual(len(texts), 1, texts)
         waited = self.cachify("pool", "wait", "-k", "x", "--until", "idle", env={"LC_ALL": "de_DE.UTF-8"})
         self.assertRegex(waited.stdout, r"\A\d+(\.\d+)?\n\Z")
