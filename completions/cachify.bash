@@ -2,7 +2,7 @@
 # bash completion for cachify
 #
 # What can be given is listed once, in _cachify_options and _cachify_values; a test compares the
-# former with the help texts.
+# former with the help texts. Keys and ids that are live are asked of cachify itself.
 
 _cachify_global_options='--store --prefix --profile --config -q --quiet -v --verbose --version -h --help'
 _cachify_claim_options='-k --key -a --arg --weight -w --wait -t --timeout --priority --queue-max
@@ -41,12 +41,50 @@ _cachify_options() {
   echo "$_cachify_global_options"
 }
 
+# Prints what stands in the store: of "keys" the keys of $2 (pool, lock), of "ids" who holds the key
+# $_cachify_key of $2. Says nothing within a second: then nothing is offered.
+_cachify_live() {
+  local ask=(timeout 1 "${_cachify_program[@]}" "$2")
+  case $1 in
+    keys)
+      # A brace in KEY is written twice. Keys with quotes or control characters are left out.
+      "${ask[@]}" list --json | grep -o '{"key":"[^"\\]*"' | sed 's/^{"key":"//; s/"$//; s/[{}]/&&/g'
+      ;;
+    ids)
+      "${ask[@]}" status --key "$_cachify_key" --json | sed 's/"waiters":.*//' |
+        grep -o '{"id":"[^"\\]*"' | sed 's/^{"id":"//; s/"$//'
+      ;;
+  esac 2>/dev/null </dev/null
+}
+
+# Sets COMPREPLY to the lines of standard input that begin with $1, quoted where they need it.
+_cachify_offer() {
+  local line quote=''
+  [[ $1 == [\'\"]* ]] && quote=${1::1}
+  local begin=${1#"$quote"}
+  [[ -n $quote ]] || begin=${begin//\\/}
+  while IFS= read -r line; do
+    [[ $line == "$begin"* ]] || continue
+    [[ -n $quote ]] || printf -v line '%q' "$line"
+    COMPREPLY+=("$line")
+  done
+}
+
 # Sets COMPREPLY to values of the option $1 of "NOUN VERB" $3 that begin with $2; false when it is a
 # switch.
 _cachify_values() {
   local words=''
   [[ $1 == -k && $3 == 'pool map' ]] && return 1
   case $1 in
+    -k | --key)
+      [[ -n $_cachify_ask ]] && _cachify_offer "$2" < <(_cachify_live keys "${3%% *}")
+      return 0
+      ;;
+    --id)
+      [[ -n $_cachify_ask && -n $_cachify_key ]] &&
+        _cachify_offer "$2" < <(_cachify_live ids "${3%% *}")
+      return 0
+      ;;
     --on-lost) words='warn term kill' ;;
     --replace) words='running waiting both' ;;
     --until) words='free empty idle' ;;
@@ -67,9 +105,9 @@ _cachify_values() {
       mapfile -t COMPREPLY < <(compgen -f -- "$2")
       return
       ;;
-    -k | --key | -a | --arg | -n | --max | --weight | --priority | --queue-max | --shed-at | \
+    -a | --arg | -n | --max | --weight | --priority | --queue-max | --shed-at | \
       --count | --from | --create | --create-timeout | --min | --max-life | --check | --destroy | \
-      --name | --below | --id | --reserve | --colsep | --queue | --retries | --idle-timeout | \
+      --name | --below | --reserve | --colsep | --queue | --retries | --idle-timeout | \
       --total-timeout | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
     *) return 1 ;;
   esac
@@ -88,35 +126,69 @@ _cachify_command() {
   fi
 }
 
+# Keeps what a question to the store depends on. Nothing of a word is ever evaluated, so one with
+# a variable in it is taken as it stands.
+_cachify_note() {
+  local value=$2
+  case $value in
+    \'*\' | \"*\") value=${value:1:-1} ;;
+    *) value=${value//\\/} ;;
+  esac
+  case $1 in
+    --store | --prefix | --profile | --config) _cachify_program+=("$1=$value") ;;
+    -k | --key) _cachify_key=$value ;;
+  esac
+}
+
 _cachify() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  # bash splits --option=value at the =.
-  if [[ $current == '=' ]]; then
-    current=''
-  elif [[ $previous == '=' ]]; then
-    previous=${COMP_WORDS[COMP_CWORD - 2]}
-  fi
+  # bash splits words at : and =, whatever was typed; here they are whole again, with where each
+  # one starts in COMP_WORDS.
+  local i line=$COMP_LINE words=() starts=()
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    if ((i == 0)) || [[ $line == [[:space:]]* ]]; then
+      line=${line#"${line%%[![:space:]]*}"}
+      words+=('')
+      starts+=("$i")
+    fi
+    words[-1]+=${COMP_WORDS[i]}
+    line=${line#"${COMP_WORDS[i]}"}
+  done
+  local current=${words[-1]} option='' word nouns=() _cachify_ask='' _cachify_key=''
+  local _cachify_program=("${words[0]/#\~/$HOME}")
+  unset 'words[-1]'
   COMPREPLY=()
 
-  local i word skip='' nouns=()
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word=${COMP_WORDS[i]}
-    if [[ -n $skip ]]; then
-      skip=''
-      [[ $word == '=' ]] && skip=1
+  # An option whose value is to come stays in `option`.
+  for ((i = 1; i < ${#words[@]}; i++)); do
+    word=${words[i]}
+    if [[ -n $option ]]; then
+      _cachify_note "$option" "$word"
+      option=''
     elif [[ $word == '--' ]]; then
-      _cachify_command $((i + 1)) "$current"
+      _cachify_command $((starts[i] + 1)) "$current"
       return
+    elif [[ $word == --*=* ]]; then
+      _cachify_note "${word%%=*}" "${word#*=}"
     elif [[ $word == -* ]]; then
+      _cachify_values "$word" '' "${nouns[*]}" && option=$word
       COMPREPLY=()
-      _cachify_values "$word" '' "${nouns[*]}" && skip=1
     else
       nouns+=("$word")
     fi
   done
-  COMPREPLY=()
-  if [[ -n $skip ]]; then
-    _cachify_values "$previous" "$current" "${nouns[*]}"
+  if [[ -z $option && $current == --*=* ]]; then
+    option=${current%%=*}
+    current=${current#*=}
+  fi
+  if [[ -n $option ]]; then
+    _cachify_ask=1
+    _cachify_values "$option" "$current" "${nouns[*]}"
+    # Only what stands behind the last : or = is replaced.
+    local breaks=${COMP_WORDBREAKS//[!:=]/}
+    if [[ -n $breaks && $current == *["$breaks"]* && $current != [\'\"]* ]]; then
+      word=${current%"${current##*["$breaks"]}"}
+      COMPREPLY=("${COMPREPLY[@]#"$word"}")
+    fi
     return
   fi
 

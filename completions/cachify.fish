@@ -1,6 +1,7 @@
 # fish completion for cachify
 #
-# A test compares these options with the help texts.
+# A test compares these options with the help texts. Keys and ids that are live are asked of cachify
+# itself.
 
 # The words before --, the program's name and options left out.
 function __cachify_nouns
@@ -50,6 +51,39 @@ function __cachify_command
     complete -C (string join ' ' -- (string escape -- $rest[1..-2]) $rest[-1])
 end
 
+# cachify, with what the line says of the store; nothing within a second is no answer.
+function __cachify_ask
+    set -l words (commandline -opc)
+    set -l given (string replace -r '^~' $HOME -- $words[1])
+    for i in (seq 2 (count $words))
+        switch $words[$i]
+            case --
+                break
+            case --store --prefix --profile --config
+                set -a given $words[$i]=$words[(math $i + 1)]
+            case '--store=*' '--prefix=*' '--profile=*' '--config=*'
+                set -a given $words[$i]
+        end
+    end
+    timeout 1 $given $argv 2>/dev/null </dev/null
+end
+
+# A brace in KEY is written twice. Keys with quotes or control characters are left out.
+function __cachify_keys
+    __cachify_ask (__cachify_nouns)[1] list --json | grep -o '{"key":"[^"\\\\]*"' |
+        sed 's/^{"key":"//; s/"$//; s/[{}]/&&/g'
+end
+
+function __cachify_ids
+    set -l words (commandline -opc)
+    set -l key (string replace -f -- --key= '' $words)
+    set -l at (contains -i -- --key $words; or contains -i -- -k $words)
+    and set key $words[(math $at + 1)]
+    test -n "$key"; or return
+    __cachify_ask (__cachify_nouns)[1] status --key=$key --json | sed 's/"waiters":.*//; s/{"id":/\n&/g' |
+        sed -n 's/^{"id":"\([^"\\\\]*\)".*"pid":\([0-9]*\),.*"command":"\(\([^"\\\\]\|\\\\.\)*\)".*/\1\tpid \2: \3/p'
+end
+
 complete -c cachify -f
 complete -c cachify -n __cachify_in_command -a '(__cachify_command)'
 
@@ -90,7 +124,7 @@ complete -c cachify -n 'not __cachify_in_command' -l version -d 'Print the versi
 complete -c cachify -n 'not __cachify_in_command' -s h -l help -d 'Print help'
 
 for verb in 'pool run' 'pool acquire' 'pool release' 'pool resize' 'pool close' 'pool open' 'pool wait' 'pool size' 'pool status' 'lock run' 'lock acquire' 'lock release' 'lock is-locked' 'lock status' 'resource run' 'resource status' 'resource add' 'resource remove' 'resource stop'
-    complete -c cachify -n "__cachify_in $verb" -s k -l key -x -d 'The name that all callers share'
+    complete -c cachify -n "__cachify_in $verb" -s k -l key -x -a '(__cachify_keys)' -d 'The name that all callers share'
     complete -c cachify -n "__cachify_in $verb" -s a -l arg -x -d 'NAME=VALUE, fills {NAME} in KEY'
 end
 
@@ -107,7 +141,7 @@ for verb in 'pool acquire' 'lock acquire'
     complete -c cachify -n "__cachify_in $verb" -l owner-pid -x -a '(__fish_complete_pids)' -d 'Ends with this process'
 end
 for verb in 'pool release' 'lock release'
-    complete -c cachify -n "__cachify_in $verb" -l id -x -d 'The slot'
+    complete -c cachify -n "__cachify_in $verb" -l id -x -a '(__cachify_ids)' -d 'The slot'
 end
 for verb in 'pool release' 'lock release' 'pool close'
     complete -c cachify -n "__cachify_in $verb" -l terminate -d 'End the command'
@@ -161,7 +195,7 @@ for verb in 'pool run' 'lock run' 'pool acquire' 'lock acquire'
 end
 
 # Here -k is --keep-order.
-complete -c cachify -n '__cachify_in pool map' -l key -x -d 'The name that all callers share'
+complete -c cachify -n '__cachify_in pool map' -l key -x -a '(__cachify_keys)' -d 'The name that all callers share'
 complete -c cachify -n '__cachify_in pool map' -s a -l arg -x -d 'NAME=VALUE, fills {NAME} in KEY'
 complete -c cachify -n '__cachify_in pool map' -s n -l max -x -d 'How many slots there are'
 complete -c cachify -n '__cachify_in pool map' -l reserve -x -d 'Keep at least so many slots'

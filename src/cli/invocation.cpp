@@ -14,6 +14,8 @@
 #include "cli/secrets.h"
 #include "errors.h"
 #include "settings.h"
+#include "store/redis/transport.h"
+#include "store/registry.h"
 #include "util/log.h"
 #include "util/output.h"
 #include "util/text.h"
@@ -89,7 +91,9 @@ run::Ending print(const std::string& text) {
 }
 
 run::Ending print_version() {
-  return print("cachify " CACHIFY_VERSION "\n");
+  const std::string tls = store::redis::tls_provider();
+  return print("cachify " CACHIFY_VERSION "\nstores: " + store::known_schemes() +
+               "\nTLS: " + (tls.empty() ? "none, so no rediss:" : tls) + "\n");
 }
 
 // A command has a noun and a verb; a few are a noun alone.

@@ -35,7 +35,7 @@ const Manual& PoolMap::manual() const noexcept {
       "other caller shares. {} in COMMAND is the item, {#} its number, {%} the slot; the item is "
       "appended when no placeholder stands there. Exits 0 when all succeeded, 123 when any failed.",
       {"ls *.png | cachify pool map --key convert --max 4 -- convert {} {}.jpg",
-       "cachify pool map --key db -n 2 --colsep , --header --input hosts.csv -- ./dump {host}"}};
+       "cachify pool map --key db -n 2 --colsep , --header -- ./dump {host} <hosts.csv"}};
   return kManual;
 }
 

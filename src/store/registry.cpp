@@ -45,6 +45,8 @@ std::string_view scheme_name(std::string_view url) noexcept {
   return url.substr(0, colon == std::string_view::npos ? 0 : colon);
 }
 
+}  // namespace
+
 std::string known_schemes() {
   std::string list;
   for (const Scheme& scheme : kSchemes) {
@@ -54,8 +56,6 @@ std::string known_schemes() {
   }
   return list;
 }
-
-}  // namespace
 
 std::unique_ptr<Store> open(const OpenOptions& options) {
   const std::string_view name = scheme_name(options.url);

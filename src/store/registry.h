@@ -21,6 +21,9 @@ struct OpenOptions {
 // StoreError when the store cannot be used. A store may put off connecting until it is asked.
 std::unique_ptr<Store> open(const OpenOptions& options);
 
+// The schemes there are, as in "file:, redis:".
+std::string known_schemes();
+
 // The prefix of those who choose none: the scheme's own. For a scheme it does not know, any.
 std::string_view default_prefix(std::string_view url) noexcept;
 

@@ -224,11 +224,11 @@ class Help(Case):
             self.assertEqual(done.returncode, 64)
             self.assert_one_message(done)
 
-    def test_the_version_is_one_line(self):
+    def test_the_version_names_the_stores_and_tls(self):
         for args in (("--version",), ("pool", "run", "--version"), ("--version", "pool", "size")):
             done = self.cachify(*args)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
-            self.assertRegex(done.stdout, r"\Acachify \d+\.\d+\.\d+\n\Z")
+            self.assertRegex(done.stdout, r"\Acachify \d+\.\d+\.\d+\nstores: file:, redis:, [^\n]+\nTLS: [^\n]+\n\Z")
 
 
 class Looking(Case):

@@ -68,7 +68,7 @@ class Doctor(DoctorCase):
 
 class Place(DoctorCase):
     def test_the_configuration_and_the_store_are_named(self):
-        version = self.cachify("--version").stdout.strip()
+        version = self.cachify("--version").stdout.split("\n")[0]
         lines = [text for _, text in self.examined()]
         self.assertEqual(lines[0], version)
         self.assertEqual(lines[1], "no configuration file")

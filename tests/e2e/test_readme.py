@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import support
@@ -58,6 +59,35 @@ class Readme(Case):
         for holder in holders:
             self.assertEqual(holder.finish(), 0)
 
+    def test_the_recipes_for_the_shell_work(self):
+        self.write("deploy", "#!/bin/sh\necho deployed $1\n", 0o755)
+        self.write("test", "#!/bin/sh\necho $*\n", 0o755)
+        said = "".join(self.run_shell(recipe) for recipe in blocks("bash")[1:])
+        self.assertEqual(said, "deployed prod\n--port 9000\n")
+        self.assertTrue((self.dir / "report.txt").stat().st_size)
+        self.assertEqual(self.run_shell("cachify lock list"), "")
+
+    def test_the_recipe_for_cron_works(self):
+        self.write("sync.sh", "#!/bin/sh\necho >>synced\n", 0o755)
+        line = blocks("crontab")[0].split(None, 5)[5]
+        self.run_shell(line)
+        holder = self.hold("lock", "run", "-k", "sync")
+        self.run_shell(line)
+        self.assertEqual(holder.finish(), 0)
+        self.assertEqual((self.dir / "synced").read_text(), "\n")
+
+    def test_the_recipes_for_builds_work(self):
+        for tool in ("make", "cmake", "ninja", "cc"):
+            if not shutil.which(tool):
+                self.skipTest(f"{tool} is not installed")
+        self.write("main.c", "int main(void) { return 0; }\n")
+        self.write("Makefile", blocks("make")[0])
+        self.assertIn("cachify pool run -k link", self.run_shell("make program && ./program"))
+        self.write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.21)\nproject(p C)\nadd_executable(p main.c)\n")
+        [configure] = re.findall(r"`(cmake -G Ninja [^`]*)`", README.read_text())
+        said = self.run_shell(f"mkdir build; cd build; {configure}; ninja -v && ./p")
+        self.assertIn("cachify pool run -k link -n 2 -w -- ", said)
+
     def test_no_command_is_shown_that_does_not_exist(self):
         commands = set(re.findall(r"\bcachify ((?:pool|lock|resource) [a-z-]+)", README.read_text()))
         for command in sorted(commands):
@@ -71,8 +101,8 @@ class Readme(Case):
                 self.skipTest(reason)
         server = Server()
         self.addCleanup(server.stop)
-        [python], [shell] = (
-            [block.replace("redis://localhost:6379/0", server.url) for block in blocks(language)]
+        python, shell = (
+            blocks(language)[0].replace("redis://localhost:6379/0", server.url)
             for language in ("python", "bash")
         )
         done = self.run_program(

@@ -47,7 +47,17 @@ std::string own_directory() {
   return text.substr(0, text.rfind('/'));
 }
 
+// Installed, and in the folder that it was built in.
+constexpr const char* kPlaces[] = {"/../libexec/cachify/cachify-tls", "/cachify-tls"};
+
 }  // namespace
+
+std::string tls_provider() {
+  const std::string directory = own_directory();
+  for (const char* place : kPlaces)
+    if (::access((directory + place).c_str(), X_OK) == 0) return directory + place;
+  return {};
+}
 
 void require_tls() {
   const std::string directory = own_directory();
@@ -57,8 +67,7 @@ void require_tls() {
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   int error = ENOENT;
-  // Installed, and in the folder that it was built in.
-  for (const char* place : {"/../libexec/cachify/cachify-tls", "/cachify-tls"}) {
+  for (const char* place : kPlaces) {
     const std::string path = directory + place;
     ::execv(path.c_str(), argv.data());
     if (errno != ENOENT) error = errno;

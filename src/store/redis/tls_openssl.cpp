@@ -177,6 +177,10 @@ class TlsTransport : public Transport {
 
 }  // namespace
 
+std::string tls_provider() {
+  return ::OpenSSL_version(OPENSSL_VERSION);
+}
+
 void require_tls() {}
 
 std::unique_ptr<Transport> make_tls_transport(int socket, const Address& address,

@@ -33,6 +33,9 @@ std::unique_ptr<Transport> make_plain_transport(int socket);
 // never. Throws Error when it is not there.
 void require_tls();
 
+// Who does TLS here, for people: a library or a program; empty: none. Starts nothing.
+std::string tls_provider();
+
 // A TLS client on the socket; the handshake takes place in the first calls. The server's
 // certificate must be valid for `host`. Throws Failure, and ConfigError for files that cannot be
 // used.
