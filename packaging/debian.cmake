@@ -14,6 +14,15 @@ file(MAKE_DIRECTORY ${usr}/share/zsh/vendor-completions)
 file(RENAME ${usr}/share/zsh/site-functions/_cachify ${usr}/share/zsh/vendor-completions/_cachify)
 file(REMOVE_RECURSE ${usr}/share/zsh/site-functions)
 
+# The day of this version.
+file(STRINGS ${CPACK_CACHIFY_SOURCE}/CHANGELOG.md entry LIMIT_COUNT 1
+  REGEX "^## ${CPACK_PACKAGE_VERSION} - [0-9-]+$")
+string(REGEX MATCH "[0-9-]+$" day "${entry}")
+if(NOT day)
+  message(FATAL_ERROR "CHANGELOG.md has no \"## ${CPACK_PACKAGE_VERSION} - YYYY-MM-DD\"")
+endif()
+string(SUBSTRING ${day} 0 4 year)
+
 file(READ ${CPACK_CACHIFY_SOURCE}/LICENSE license)
 string(REGEX REPLACE "^MIT License\n\n(Copyright[^\n]*)\n\n" "" terms "${license}")
 string(REGEX MATCH "Copyright \\(c\\) ([^\n]*)" holder "${license}")
@@ -25,20 +34,13 @@ file(WRITE ${doc}/copyright
 Upstream-Name: cachify
 
 Files: *
-Copyright: ${holder}
+Copyright: ${year} ${holder}
 License: Expat
 
 License: Expat
  ${terms}")
 file(REMOVE ${doc}/LICENSE)
 
-# Of the newest entry: its day, in UTC.
-file(STRINGS ${CPACK_CACHIFY_SOURCE}/CHANGELOG.md entry LIMIT_COUNT 1
-  REGEX "^## ${CPACK_PACKAGE_VERSION} - [0-9-]+$")
-string(REGEX MATCH "[0-9-]+$" day "${entry}")
-if(NOT day)
-  message(FATAL_ERROR "CHANGELOG.md has no \"## ${CPACK_PACKAGE_VERSION} - YYYY-MM-DD\"")
-endif()
 execute_process(COMMAND date -u -R -d ${day} OUTPUT_VARIABLE date OUTPUT_STRIP_TRAILING_WHITESPACE
   COMMAND_ERROR_IS_FATAL ANY)
 file(WRITE ${doc}/changelog.Debian

@@ -7,14 +7,13 @@ namespace cachify::cli {
 
 const Manual& ResourceRun::manual() const noexcept {
   static constexpr Manual kManual = {
-      "resource run --key KEY [--from NAME,... | --create CMD] [OPTIONS] -- COMMAND [ARG...]",
+      "resource run --key KEY [--from NAME,... | --create CMD] [OPTIONS]\n"
+      "               -- COMMAND [ARG...]",
       "Lends COMMAND one resource, which nobody else has meanwhile: its name or handle is "
       "CACHIFY_RESOURCE in COMMAND's environment. Gives it back when COMMAND has ended, and exits "
       "with COMMAND's code. All lent: exits 75, and COMMAND is not started.",
-      {"cachify resource run --key gpu --from 0,1,2,3 -- sh -c "
-       "'CUDA_VISIBLE_DEVICES=$CACHIFY_RESOURCE exec ./train'",
-       "cachify resource run --key testdb --create ./make-db --destroy dropdb --max 8 -w -- make "
-       "check"}};
+      {"cachify resource run -k port --from 80,81 -- sh -c './serve $CACHIFY_RESOURCE'",
+       "cachify resource run -k db --create ./make-db --destroy dropdb -w -- make check"}};
   return kManual;
 }
 

@@ -61,7 +61,8 @@ class Output(Case):
 
     def test_all_of_them_print(self):
         for _, done in self.each([call for call in PRINTING if "--watch" not in call]):
-            self.assertEqual(done.returncode, 0, done.stderr)
+            # A test server is nothing that doctor would recommend.
+            self.assertIn(done.returncode, (0, 1) if "doctor" in done.args else (0,), done.stderr)
             self.assertTrue(done.stdout.endswith("\n"), done.stdout)
             self.cachify("pool", "release", "-k", "other", "--all")
             self.cachify("lock", "release", "-k", "other")
@@ -123,7 +124,7 @@ class Output(Case):
             texts = set()
             for locale in (None, "C", "C.UTF-8", "de_DE.UTF-8", "tr_TR.UTF-8", "no-such"):
                 done = self.cachify(*args, env={"LC_ALL": locale, "LANG": locale})
-                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(done.stderr, "")
                 texts.add(re.sub(r"\d[\d.]*", "N", done.stdout))
             self.assertEqual(len(texts), 1, texts)
         waited = self.cachify("pool", "wait", "-k", "x", "--until", "idle", env={"LC_ALL": "de_DE.UTF-8"})

@@ -102,7 +102,7 @@ class Package(Case):
         self.assert_works(root / "usr/bin")
         if shutil.which("lintian"):
             done = self.run_program(
-                ["lintian", "--allow-root", "--fail-on", "error,warning", "--no-tag-display-limit", package],
+                ["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", package],
                 timeout=200,
             )
             self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)

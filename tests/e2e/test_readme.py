@@ -81,9 +81,10 @@ class Readme(Case):
             if not shutil.which(tool):
                 self.skipTest(f"{tool} is not installed")
         self.write("main.c", "int main(void) { return 0; }\n")
+        self.write("main.cpp", "int main() {}\n")
         self.write("Makefile", blocks("make")[0])
         self.assertIn("cachify pool run -k link", self.run_shell("make program && ./program"))
-        self.write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.21)\nproject(p C)\nadd_executable(p main.c)\n")
+        self.write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.21)\nproject(p CXX)\nadd_executable(p main.cpp)\n")
         [configure] = re.findall(r"`(cmake -G Ninja [^`]*)`", README.read_text())
         said = self.run_shell(f"mkdir build; cd build; {configure}; ninja -v && ./p")
         self.assertIn("cachify pool run -k link -n 2 -w -- ", said)
