@@ -186,7 +186,9 @@ Info Admission::info(int64_t since_us) const {
 // From now on the kernel rings for us when we die. Locks have no bell: who waits for one always
 // waits for a certain holder's byte.
 void Admission::arm() {
-  if (claim_.kind != Kind::lock && bell_.map(state_->fd())) bell_.ring_at_death();
+  if (claim_.kind != Kind::lock && bell_.map(state_->fd(), &state_->status())) {
+    bell_.ring_at_death();
+  }
 }
 
 // For somebody who may sleep on the bell; to be woken after the mutex was let go. Also when it was

@@ -60,17 +60,18 @@ Bell& Bell::operator=(Bell&& other) noexcept {
   return *this;
 }
 
-bool Bell::map(int fd) {
+bool Bell::map(int fd, const struct stat* status) {
   if (mapped()) return true;
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) return false;
-  const bool same = shared_page.page != nullptr && shared_page.device == status.st_dev &&
-                    shared_page.inode == status.st_ino;
+  struct stat own {};
+  if (status == nullptr && ::fstat(fd, &own) != 0) return false;
+  if (status == nullptr) status = &own;
+  const bool same = shared_page.page != nullptr && shared_page.device == status->st_dev &&
+                    shared_page.inode == status->st_ino;
   void* page = shared_page.page;
   if (!same) {
     page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (page == MAP_FAILED) return false;
-    if (shared_page.page == nullptr) shared_page = {status.st_dev, status.st_ino, page, 0, 0};
+    if (shared_page.page == nullptr) shared_page = {status->st_dev, status->st_ino, page, 0, 0};
   }
   shared_ = page == shared_page.page;
   if (shared_) ++shared_page.users;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <optional>
 
 #include "util/time.h"
@@ -19,7 +21,8 @@ class Bell {
   Bell& operator=(const Bell&) = delete;
 
   // Maps the page. False where the file system cannot share a mapping; then nothing else works.
-  bool map(int fd);
+  // `status`: the file's, for who has it already.
+  bool map(int fd, const struct stat* status = nullptr);
   bool mapped() const { return word_ != nullptr; }
 
   // From now on the kernel wakes one sleeper when this process dies, whatever it dies of: the word

@@ -86,6 +86,8 @@ class StateFile : public Liveness {
   const std::string& key() const { return key_; }
   const std::string& name() const { return name_.name; }
   int fd() const { return control_.get(); }
+  // Of the state file, as the last lock() saw it.
+  const struct stat& status() const { return status_; }
   std::string path_of_shard(uint32_t index) const;
 
  private:

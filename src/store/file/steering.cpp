@@ -26,7 +26,7 @@ bool Steering::lock(StateFile::Access access) {
 // when they have been admitted.
 void Steering::there_may_be_room(bool ring_at_death) {
   Table& table = state_.table();
-  if (kind_ != Kind::lock && bell_.map(state_.fd())) {
+  if (kind_ != Kind::lock && bell_.map(state_.fd(), &state_.status())) {
     // Should we be killed before we have woken who sleeps.
     if (ring_at_death) bell_.ring_at_death();
     if (table.header.bell == kBellArmed) {
