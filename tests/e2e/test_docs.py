@@ -92,6 +92,25 @@ class Manual(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 
+class Guarantees(unittest.TestCase):
+    source = (ROOT / "man/cachify-guarantees.7").read_text(encoding="ascii")
+
+    def test_each_names_tests_that_are_there(self):
+        guarantees = re.split(r"^\.Sh \d\. .*$", self.source, flags=re.M)[1:]
+        self.assertEqual(len(guarantees), 8)
+        for text in guarantees:
+            tests = re.findall(r"^\.P[aq] (?:Pa )?(tests/\S+)", text[text.index(".It Tested") :], re.M)
+            self.assertTrue(tests, text)
+        for named in re.findall(r"\bPa (\S+)", self.source):
+            self.assertTrue((ROOT / named).exists(), named)
+
+    @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
+    def test_mandoc_has_nothing_to_say(self):
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", ROOT / "man/cachify-guarantees.7"],
+                              capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+
 class Bash(unittest.TestCase):
     maxDiff = None
     file = ROOT / "completions/cachify.bash"

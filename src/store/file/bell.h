@@ -20,7 +20,8 @@ class Bell {
   Bell(const Bell&) = delete;
   Bell& operator=(const Bell&) = delete;
 
-  // Maps the page of a file, whose `status` tells which one it is. False where the file system cannot share a mapping; then nothing else works.
+  // Maps the page of a file, whose `status` tells which one it is. False where the file system
+  // cannot share a mapping; then nothing else works.
   bool map(int fd, const struct stat& status);
   bool mapped() const { return word_ != nullptr; }
 
