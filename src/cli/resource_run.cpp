@@ -13,7 +13,7 @@ const Manual& ResourceRun::manual() const noexcept {
       "CACHIFY_RESOURCE in COMMAND's environment. Gives it back when COMMAND has ended, and exits "
       "with COMMAND's code. All lent: exits 75, and COMMAND is not started.",
       {"cachify resource run -k port --from 80,81 -- sh -c './serve $CACHIFY_RESOURCE'",
-       "cachify resource run -k db --create ./make-db --destroy dropdb -w -- make check"}};
+       "cachify resource run -k db --create ./make-db --destroy drop -w -- make check"}};
   return kManual;
 }
 
