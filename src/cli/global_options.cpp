@@ -29,7 +29,8 @@ void GlobalOptions::add_to(OptionTable& table) {
              into_verbosity(util::Verbosity::quiet)});
   table.add({'v', "verbose", "", "Explain waiting and refusals",
              into_verbosity(util::Verbosity::verbose)});
-  table.add({0, "version", "", "Print the version, the stores and who does TLS", into_switch(version)});
+  table.add(
+      {0, "version", "", "Print the version, the stores and who does TLS", into_switch(version)});
   table.add({'h', "help", "", "Print this help", into_switch(help)});
 }
 
