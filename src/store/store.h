@@ -265,7 +265,8 @@ class Store {
   virtual Situation situation(Kind kind, const std::string& key) = 0;
   // The same for who asks only how full it is: a store may leave out who holds and who waits.
   virtual Situation summary(Kind kind, const std::string& key);
-  // The same for who has leases to look after: throws StoreError when there is no answer in so long.
+  // The same for who has leases to look after: throws StoreError when there is no answer in so
+  // long.
   virtual Situation glance(Kind kind, const std::string& key, util::Duration /*patience*/) {
     return situation(kind, key);
   }
