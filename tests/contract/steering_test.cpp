@@ -28,8 +28,8 @@ Claim replacing(Claim claim, bool running, bool waiting) {
   return claim;
 }
 
-// What steering takes longer than this has been noticed by a heartbeat, and not by being told. Times
-// of a sanitized program say nothing.
+// What steering takes longer than this has been noticed by a heartbeat, and not by being told.
+// Times of a sanitized program say nothing.
 #ifdef __SANITIZE_ADDRESS__
 constexpr util::Duration kHandOff = 10s;
 #else
