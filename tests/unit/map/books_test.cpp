@@ -148,9 +148,10 @@ TEST_CASE("progress tells what there is to tell, and fits") {
   counts.total = 40;
   CHECK(map::progress_text(counts, 6s, 0) == "12 of 40 done, 1 failed, 4 running, 2.0/s, 14s left");
   counts.estimated = true;
-  CHECK(map::progress_text(counts, 6s, 100) ==
-        "[###########............................] 12 of about 40 done, 1 failed, 4 running, 2.0/s, "
-        "14s left");
+  CHECK(
+      map::progress_text(counts, 6s, 100) ==
+      "[###########............................] 12 of about 40 done, 1 failed, 4 running, 2.0/s, "
+      "14s left");
   CHECK(map::progress_text(counts, 6s, 20).size() == 19);
   CHECK(map::progress_text({}, 0s, 0) == "0 done, 0 failed, 0 running, 0.0/s");
 }
