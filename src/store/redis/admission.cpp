@@ -256,10 +256,15 @@ void Admission::sleep_on_list() {
     until = std::min(until, util::monotonic_now() + util::Duration(*look - util::boottime_ns()));
   }
   Connection& connection = *client_->connection();
-  if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_, &observer_}, observer_.look_fd(),
-                false))
-    return;
-  const std::optional<Reply> woken = connection.try_receive();
+  // Who was woken at once has read that together with the answer that queued it: the descriptor
+  // has nothing more to tell.
+  std::optional<Reply> woken = connection.try_receive();
+  if (!woken) {
+    if (!wait_for(connection.fd(), POLLIN, {until, &interrupts_, &observer_}, observer_.look_fd(),
+                  false))
+      return;
+    woken = connection.try_receive();
+  }
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;
   if (woken->is_error()) client_->fail(*woken);
