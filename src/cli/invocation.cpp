@@ -110,7 +110,7 @@ const CommandRow& command_named(const Words& nouns) {
 }
 
 std::string help_about(const Words& topic) {
-  if (topic.empty()) return general_help();
+  if (topic.empty() || topic[0] == "help") return general_help();
   if (!is_noun(topic[0])) throw UsageError(unknown_noun(topic[0]));
   return names_command(topic) ? command_help(command_named(topic)) : noun_help(topic[0]);
 }
