@@ -66,7 +66,8 @@ class PoolSize : public Command {
     const auto max = store::max_of(store::Kind::pool, now);
     if (!max && !now.with_who) {
       throw UsageError(
-          "--below with a percentage needs a store that knows how many slots there are");
+          "--below with a percentage needs a store that knows how many slots there are; give "
+          "--below N");
     }
     if (!max) return *below_->percent > 0;
     return static_cast<double>(now.size) * 100 < *below_->percent * static_cast<double>(*max);
