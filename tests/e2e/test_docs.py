@@ -124,6 +124,11 @@ class Manual(unittest.TestCase):
             for name, section in re.findall(r"^\.Xr (cachify\S*) (\d)", page.read_text(encoding="ascii"), re.M):
                 self.assertTrue((ROOT / f"man/{name}.{section}").exists(), f"{page.name}: {name}")
 
+    def test_only_the_overview_may_leave_out_the_name(self):
+        for page in PAGES:  # .Nm alone is the name of the page
+            if page.name != "cachify.1":
+                self.assertNotRegex(page.read_text(encoding="ascii"), r"(?m)\bNm( Ns.*)?$", page.name)
+
     def test_each_begins_with_examples(self):
         for page in PAGES:
             headings = re.findall(r"^\.Sh (.*)$", page.read_text(encoding="ascii"), re.M)
