@@ -3,13 +3,15 @@
 //   job LOG LABEL MS
 //
 // Appends `start TIME PID LABEL SLOT FENCE` to LOG, sleeps for MS milliseconds (-1: until killed)
-// and appends `end TIME PID LABEL SLOT FENCE`. TIME is CLOCK_MONOTONIC in ns. Each record is one
-// write to a file opened with O_APPEND, so the records of many processes never mix. The start is
-// taken first and the end last, so that what lies between them surely ran.
+// and appends `end TIME PID LABEL SLOT FENCE`; so it does when TERM comes, of which it then dies.
+// TIME is CLOCK_MONOTONIC in ns. Each record is one write to a file opened with O_APPEND, so the
+// records of many processes never mix. The start is taken first and the end last, so that what lies
+// between them surely ran.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -36,9 +38,19 @@ bool append(int log, const char* what, const char* label) {
   return length > 0 && write(log, line.data(), static_cast<size_t>(length)) == length;
 }
 
-void sleep_ms(long ms) {
-  timespec rest{ms / 1000, ms % 1000 * 1'000'000};
-  while (nanosleep(&rest, &rest) != 0) {
+// Until then, or until TERM, which is blocked, comes: true.
+bool term_within(const sigset_t& term, long ms) {
+  const int64_t end = now_ns() + int64_t{ms} * 1'000'000;
+  for (;;) {
+    if (ms < 0) {
+      if (sigwaitinfo(&term, nullptr) == SIGTERM) return true;
+      continue;
+    }
+    const int64_t left = end > now_ns() ? end - now_ns() : 0;
+    const timespec rest{static_cast<time_t>(left / 1'000'000'000),
+                        static_cast<long>(left % 1'000'000'000)};
+    if (sigtimedwait(&term, nullptr, &rest) == SIGTERM) return true;
+    if (left == 0) return false;
   }
 }
 
@@ -49,15 +61,21 @@ int main(int argc, char** argv) {
     std::fputs("usage: job LOG LABEL MS\n", stderr);
     return 64;
   }
+  // Before the start is written: whoever sees it may send TERM.
+  sigset_t term;
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  sigprocmask(SIG_BLOCK, &term, nullptr);
   const int log = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (log < 0 || !append(log, "start", argv[2])) {
     std::perror(argv[1]);
     return 1;
   }
-  const long ms = std::strtol(argv[3], nullptr, 10);
-  if (ms < 0) {
-    for (;;) pause();
+  const bool ended = term_within(term, std::strtol(argv[3], nullptr, 10));
+  if (!append(log, "end", argv[2])) return 1;
+  if (ended) {
+    std::raise(SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &term, nullptr);
   }
-  if (ms > 0) sleep_ms(ms);
-  return append(log, "end", argv[2]) ? 0 : 1;
+  return 0;
 }
