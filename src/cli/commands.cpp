@@ -55,6 +55,17 @@ std::string with_suggestion(const std::string& text, std::string_view word,
   return text + "; see cachify help";
 }
 
+// "pool status, lock status or resource status": the commands with this verb.
+std::string with_verb(std::string_view verb) {
+  std::vector<std::string> names;
+  for (const CommandRow& row : kCommands)
+    if (!verb.empty() && row.verb == verb) names.push_back(name_of(row));
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+  return text;
+}
+
 }  // namespace
 
 std::span<const CommandRow> commands() noexcept {
@@ -82,7 +93,10 @@ const CommandRow* find_command(std::string_view noun, std::string_view verb) noe
 std::string unknown_noun(std::string_view noun) {
   std::vector<std::string_view> names = {"help"};
   for (const CommandRow& row : kCommands) names.push_back(row.noun);
-  return with_suggestion("unknown command " + util::quoted(noun), noun, names);
+  const std::string text = "unknown command " + util::quoted(noun);
+  const std::string complete = with_verb(noun);
+  return complete.empty() ? with_suggestion(text, noun, names)
+                          : text + "; did you mean " + complete + "?";
 }
 
 std::string unknown_verb(std::string_view noun, std::string_view verb) {

@@ -62,9 +62,12 @@ std::string see_help(const OptionTable& table) {
 }
 
 [[noreturn]] void refuse_word(const OptionTable& table, const std::string& word) {
-  if (!is_long(word) && !is_cluster(word))
+  if (!is_long(word) && !is_cluster(word)) {
     throw UsageError("unexpected " + util::quoted(word) +
-                     "; -- must stand before COMMAND and its arguments");
+                     (table.takes_command() ? "; -- must stand before COMMAND and its arguments"
+                      : table.find("key") != nullptr ? "; a key is given as --key KEY"
+                                                     : see_help(table)));
+  }
   if (!is_long(word)) {
     const size_t letter = std::max<size_t>(1, util::utf8_length(std::string_view(word).substr(1)));
     throw UsageError("unknown option " + util::quoted(word.substr(0, 1 + letter)) +

@@ -230,6 +230,7 @@ class Words(Case):
             ("pool rnu", "run"), ("pool stat", "status"), ("pool lst", "list"), ("lock islocked", "is-locked"),
             ("lock aquire", "acquire"), ("pool relase", "release"), ("resource stauts", "status"),
             ("pool size --kye x", "--key"), ("lock run --shraed -k x -- true", "--shared"),
+            ("run", "pool run, lock run or resource run"), ("is-locked", "lock is-locked"), ("map --help", "pool map"),
             ("help pol", "pool"), ("help pool rnu", "run"), ("pool rnu --help", "run"),
             ("pool wait -k x --untill idle", "--until"), ("lock run --time 5 -k x -- true", "--timeout"),
         ):  # fmt: skip
@@ -237,6 +238,14 @@ class Words(Case):
                 done = self.cachify(*words.split())
                 self.assertEqual(done.returncode, 64)
                 self.assert_one_message(done, f"did you mean {near}?")
+
+    def test_a_word_too_many_is_told_what_it_may_be(self):
+        for words, told in (("pool run -k x ls", "-- must stand before COMMAND"), ("pool size jobs", "--key KEY"),
+                            ("pool list jobs", "cachify help pool list"), ("lock release deploy", "--key KEY"),
+                            ("doctor x", "cachify help doctor")):  # fmt: skip
+            done = self.cachify(*words.split())
+            self.assertEqual(done.returncode, 64)
+            self.assert_one_message(done, f"unexpected '{words.split()[-1]}'; ", told)
 
     def test_what_is_near_nothing_is_told_where_to_look(self):
         for words, where in (("frobnicate", ""), ("pool frobnicate", ""), ("pool", " pool"), ("lock", " lock"),
