@@ -92,7 +92,7 @@ class File {
         const toml::table* table = node.as_table();
         if (table == nullptr)
           throw ConfigError(place(node.source()) + "profile." + text_of(name) +
-                            " must be a table, [profile." + text_of(name) + "]");
+                            " must be a table, as [profile.NAME] makes one");
         const bool is_chosen = name == profile;
         found = found || is_chosen;
         apply_table(is_chosen ? settings : scratch, *table, nullptr);
@@ -168,8 +168,8 @@ class File {
       const std::string key = text_of(name);
       const toml::table* table = entry.as_table();
       if (table == nullptr)
-        throw ConfigError(place(entry.source()) + "resource." + key +
-                          " must be a table, [resource." + key + "]");
+        throw ConfigError(place(entry.source()).append("resource.").append(key) +
+                          " must be a table, as [resource.KEY] makes one");
       resource::DefinitionParts parts;
       for (const auto& [part, value] : *table) apply_part(parts, text_of(part), value);
       try {

@@ -53,7 +53,7 @@ class OptionTable {
   std::vector<Option> options_;
   std::string_view group_;
   std::string topic_;
-  bool takes_command_ = true;
+  bool takes_command_ = false;
 };
 
 // Setters for the usual kinds of values. The target must outlive the table.

@@ -242,7 +242,7 @@ class Words(Case):
     def test_a_word_too_many_is_told_what_it_may_be(self):
         for words, told in (("pool run -k x ls", "-- must stand before COMMAND"), ("pool size jobs", "--key KEY"),
                             ("pool list jobs", "cachify help pool list"), ("lock release deploy", "--key KEY"),
-                            ("doctor x", "cachify help doctor")):  # fmt: skip
+                            ("doctor x", "cachify help doctor"), ("help pool run x", "see cachify help")):  # fmt: skip
             done = self.cachify(*words.split())
             self.assertEqual(done.returncode, 64)
             self.assert_one_message(done, f"unexpected '{words.split()[-1]}'; ", told)
