@@ -47,33 +47,34 @@ std::string own_directory() {
   return text.substr(0, text.rfind('/'));
 }
 
-// Installed, and in the folder that it was built in.
-constexpr const char* kPlaces[] = {"/../libexec/cachify/cachify-tls", "/cachify-tls"};
+// Where it is installed, and in the folder that it was built in.
+std::array<std::string, 2> places() {
+  const std::string own = own_directory();
+  return {own.substr(0, own.rfind('/')) + "/libexec/cachify/cachify-tls", own + "/cachify-tls"};
+}
 
 }  // namespace
 
 std::string tls_provider() {
-  const std::string directory = own_directory();
-  for (const char* place : kPlaces)
-    if (::access((directory + place).c_str(), X_OK) == 0) return directory + place;
+  for (const std::string& place : places())
+    if (::access(place.c_str(), X_OK) == 0) return place;
   return {};
 }
 
 void require_tls() {
-  const std::string directory = own_directory();
+  const std::array<std::string, 2> candidates = places();
   std::vector<std::string> arguments = own_arguments();
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   int error = ENOENT;
-  for (const char* place : kPlaces) {
-    const std::string path = directory + place;
-    ::execv(path.c_str(), argv.data());
+  for (const std::string& place : candidates) {
+    ::execv(place.c_str(), argv.data());
     if (errno != ENOENT) error = errno;
   }
   throw Error(kExitUnavailable,
-              "rediss:// needs the program " + directory + "/../libexec/cachify/cachify-tls: " +
+              "rediss:// needs the program " + candidates.front() + ": " +
                   (error == ENOENT ? "it is not installed (it is built where OpenSSL's headers are)"
                                    : util::errno_text(error)));
 }
