@@ -1,6 +1,7 @@
 """TLS, sentinels and a cluster, all on 127.0.0.1."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -148,6 +149,30 @@ class Tls(Several):
         shutil.copy(TLS_PROGRAM, installed)
         done = self.run_program([alone, *POOL, "1", "--", "echo", "ran"])
         self.assertEqual((done.returncode, done.stdout), (0, "ran\n"), done.stderr)
+
+    def libraries(self):
+        """What the TLS program loads of OpenSSL."""
+        said = subprocess.run(["ldd", TLS_PROGRAM], check=True, capture_output=True, text=True).stdout
+        return re.findall(r"=> (/\S*/libssl\S+)", said)
+
+    def without(self, *files):
+        """cachify where these files are empty: the end of an argv for run_program."""
+        binds = "".join(f"mount --bind {self.write('empty', '')} {file} && " for file in files)
+        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f'{binds}exec "$0" "$@"', CACHIFY]
+
+    def test_without_openssl_it_says_what_is_missing(self):
+        if self.run_program([*self.without("/etc/ld.so.cache"), "--version"]).returncode != 0:
+            self.skipTest("there can be no user namespace here, or no loader's cache")
+        call = (*POOL, "1", "--", "echo", "ran")
+        # The loader finds it elsewhere.
+        done = self.run_program([*self.without("/etc/ld.so.cache"), *call])
+        self.assertEqual((done.returncode, done.stdout), (0, "ran\n"), done.stderr)
+        [library] = self.libraries()
+        bare = self.without("/etc/ld.so.cache", library)
+        done = self.run_program([*bare, *call])
+        self.assertEqual(done.returncode, 69)
+        self.assert_one_message(done, "OpenSSL")
+        self.assertIn("TLS: none", self.run_program([*bare, "--version"]).stdout)
 
 
 class Sentinels(Several):
