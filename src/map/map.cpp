@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <memory>
 
 #include "errors.h"
 #include "exit_codes.h"
@@ -81,6 +82,7 @@ class Map : public run::WaitExplainer {
   void loop();
   void step();
   void tend();
+  void show();
   void heed_signals();
   void heed_leases();
   void heed_clocks();
@@ -121,6 +123,7 @@ class Map : public run::WaitExplainer {
   Slots slots_;
   Runs runs_;
   Progress progress_;
+  std::unique_ptr<store::MapRecord> record_;  // nullptr: the store shows none
   util::UniqueFd lease_timer_;  // CLOCK_BOOTTIME: ppoll's time-outs stand still while we sleep
 
   Phase phase_ = Phase::working;
@@ -156,6 +159,7 @@ Map::Map(store::Store& store, const Request& request)
   interrupts_.also_wake_on({SIGCHLD, SIGUSR1, SIGUSR2, SIGTSTP});
   interrupts_.keep_out_sigpipe();
   if (request.results) results_.emplace(*request.results);
+  record_ = store.show_map(request.claim.key, request.claim.who);
   if (request.total_timeout) total_end_ = run::deadline_after(*request.total_timeout);
 }
 
@@ -238,6 +242,19 @@ void Map::step() {
     stop(Phase::ending);
   }
   if (progress_.shown()) progress_.update(counts());
+  show();
+}
+
+void Map::show() {
+  if (!record_) return;
+  store::MapFigures figures;
+  figures.queued = static_cast<int64_t>(feed_.pending_count());
+  figures.running = static_cast<int64_t>(runs_.running().size());
+  figures.done = done_;
+  figures.failed = failed_;
+  figures.idle = std::count_if(slots_.all().begin(), slots_.all().end(),
+                               [](const auto& slot) { return !slot->busy; });
+  record_->update(figures);
 }
 
 // What cannot wait, also while nobody reads our output.
@@ -584,6 +601,7 @@ std::optional<MonotonicTime> Map::next_deed() const {
   earliest.add(runs_.next_kill());
   earliest.add(total_end_);
   earliest.add(progress_.next_update());
+  if (record_) earliest.add(record_->next_update());
   earliest.add(not_before_);
   if (request_.idle_timeout && idle_since_) earliest.add(*idle_since_ + *request_.idle_timeout);
   if (phase_ != Phase::working) return earliest.get();
@@ -630,12 +648,14 @@ void Map::sleep() {
 bool Map::wait_writable(int fd) {
   for (;;) {
     tend();
+    show();
     if (phase_ == Phase::ending && runs_.running().empty()) return false;
     if (stops_ > 1 || (code_ == kExitTimeout && phase_ == Phase::ending)) return false;
     Earliest earliest;
     earliest.add(runs_.next_kill());
     earliest.add(total_end_);
     earliest.add(slots_.next_tick());
+    if (record_) earliest.add(record_->next_update());
     std::vector<pollfd> fds{{fd, POLLOUT, 0}};
     slots_.add_descriptors(fds);
     if (wait_for(fds, earliest.get(), interrupts_.wait_mask()) > 0 && fds.front().revents != 0) {
