@@ -293,7 +293,9 @@ class Ends(MapCase):
             self.assert_one_message(done)
 
     def test_halt(self):
-        script = 'echo "$1" >>ran; case $1 in 2) exit 1 ;; 1) sleep 0.5; echo end 1 ;; esac'
+        # The failure comes once both have started, whichever was faster.
+        script = ('echo "$1" >>ran; case $1 in 2) until grep -q 1 ran; do sleep 0.01; done; exit 1 ;; '
+                  '1) sleep 0.5; echo end 1 ;; esac')  # fmt: skip
         for halt, wanted in (("soon", "end 1\n"), ("now", "")):
             self.path("ran").unlink(missing_ok=True)
             done = self.map("--halt", halt, "--", "sh", "-c", script, "sh", items=numbers(50), slots=2)

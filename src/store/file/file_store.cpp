@@ -10,6 +10,7 @@
 #include "store/file/examine.h"
 #include "store/file/lease.h"
 #include "store/file/look.h"
+#include "store/file/maps_file.h"
 #include "store/file/picture.h"
 #include "store/file/state_file.h"
 #include "store/file/steering.h"
@@ -97,6 +98,9 @@ class FileStore : public Store {
   void update_catalogue(const std::string& key, const ChangeCatalogue& change,
                         run::Interrupts* interrupts) override {
     steering(Kind::resource, key).update_catalogue(change, interrupts);
+  }
+  std::unique_ptr<MapRecord> show_map(const std::string& key, const Who& who) override {
+    return file::show_map(directory_, prefix_ + key, who);
   }
   std::string work_directory() const override { return directory_.path(); }
 

@@ -173,6 +173,24 @@ int64_t Books::settle(Client& client, std::vector<std::string> pending, const Li
   return dead;
 }
 
+void Books::send_map(Client& client, const std::string& id, const std::string& since,
+                     util::Duration age, const MapFigures& figures, const Who& who,
+                     const Limit& limit) const {
+  client.send(kMap, keys_,
+              {kind_text(kind_), id, since.empty() ? "0" : since, microseconds_text(age),
+               redis::text_of(figures), redis::text_of(who, util::pid_namespace())},
+              limit);
+}
+
+std::string Books::map_answer(const Reply& reply) {
+  if (reply.at(0).string() != "MAP") not_understood(reply.at(0).string());
+  return reply.at(1).string();
+}
+
+void Books::forget_map(Client& client, const std::string& id, const Limit& limit) const {
+  map_answer(client.request(kMap, keys_, {kind_text(kind_), id, "0", "0", "", ""}, limit));
+}
+
 int64_t Books::size(Client& client, const Limit& limit) const {
   const Reply reply = client.request(kSize, keys_, {kind_text(kind_)}, limit);
   return reply.at(1).number();

@@ -131,6 +131,13 @@ class Books {
   bool change(Client& client, const std::string& version, const std::string& token,
               const CatalogueChange& change, const Limit& limit) const;
 
+  // Shows a map that is under way for the next 15 s. `since`: what the last answer said, empty
+  // before, when it began `age` ago.
+  void send_map(Client& client, const std::string& id, const std::string& since, util::Duration age,
+                const MapFigures& figures, const Who& who, const Limit& limit) const;
+  static std::string map_answer(const Reply& reply);  // since when
+  void forget_map(Client& client, const std::string& id, const Limit& limit) const;
+
   // For a pipeline of them; the answer of each.
   Command summary_command(bool in_full) const;
   static KeySummary summary(const Reply& reply);

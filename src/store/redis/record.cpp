@@ -101,4 +101,22 @@ Record parse_record(std::string_view text) {
   return record;
 }
 
+std::string text_of(const MapFigures& figures) {
+  return std::to_string(figures.queued) + " " + std::to_string(figures.running) + " " +
+         std::to_string(figures.done) + " " + std::to_string(figures.failed) + " " +
+         std::to_string(figures.idle);
+}
+
+MapInfo parse_map(std::string_view text) {
+  MapInfo map;
+  map.since_us = next_number<int64_t>(text);
+  map.figures.queued = next_number<int64_t>(text);
+  map.figures.running = next_number<int64_t>(text);
+  map.figures.done = next_number<int64_t>(text);
+  map.figures.failed = next_number<int64_t>(text);
+  map.figures.idle = next_number<int64_t>(text);
+  map.who = parse_who(text).who;
+  return map;
+}
+
 }  // namespace cachify::store::redis

@@ -31,4 +31,9 @@ struct Record {
 };
 Record parse_record(std::string_view text);
 
+// A map that is under way, as scripts/map.lua writes it: `since figures who`. What is not one
+// throws, too.
+std::string text_of(const MapFigures& figures);
+MapInfo parse_map(std::string_view text);
+
 }  // namespace cachify::store::redis

@@ -30,6 +30,7 @@ extern const Script kRights;
 extern const Script kProbe;
 extern const Script kCatalogue;
 extern const Script kChange;
+extern const Script kMap;
 
 // The names of all that belongs to one pool, lock or resource. `{...}` in them is the key, so that
 // a cluster has all of it on one node; `{`, `}` and `%` inside prefix and key are written as %7B,

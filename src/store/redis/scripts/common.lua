@@ -6,6 +6,7 @@
 --   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer, watched (until
 --           when somebody may watch), and the counters: admitted, completed, rejected, timed_out,
 --           dismissed, expired, waited_us, longest_wait_us
+--   s HASH  map that is under way -> until when it counts as alive, and what it shows (map.lua)
 --   c HASH  of a resource: its catalogue: version, text, done (the changes made last)
 --   g:<id> LIST  wakes the waiter or watcher; carries no truth, `h` does
 --   e:<id> the mark: what somebody has decided about `id` in its absence, until it must have noticed
