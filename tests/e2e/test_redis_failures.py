@@ -296,6 +296,42 @@ class Waiters(RedisCase):
         self.assertEqual(holder.finish(0), 0)
         self.assertEqual(self.cachify(*POOL, "1", "--", "true").returncode, 0)
 
+    def test_a_dead_waiter_that_would_not_fit_is_skipped_by_a_newcomer(self):
+        self.hold(*POOL, "2")
+        heavy = self.hold(*POOL, "2", "--weight", "2", "-w", wait_for_start=False)
+        self.wait_for_queued(heavy)
+        self.assertEqual(self.cachify(*POOL, "2", "--", "true").returncode, 75)
+        self.kill_waiter(heavy)
+        self.assertEqual(self.cachify(*POOL, "2", "--", "true").returncode, 0)
+        self.hold(*LOCK, "--shared")
+        writer = self.hold(*LOCK, "-w", wait_for_start=False)
+        self.wait_for_queued(writer)
+        self.kill_waiter(writer)
+        done = self.cachify(*LOCK, "--shared", "--wait", "-t", "1", "--", "true")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_dead_waiter_that_would_not_fit_is_skipped_by_those_behind_it(self):
+        self.hold(*LOCK, "--shared")
+        writer = self.hold(*LOCK, "-w", wait_for_start=False)
+        self.wait_for_queued(writer)
+        reader = self.hold(*LOCK, "--shared", "-w", wait_for_start=False)
+        self.wait_for_queued(reader)
+        self.kill_waiter(writer)
+        wait_until(reader.running, "the reader is let in", timeout=10)  # missed after 150 s
+
+    def test_the_dead_do_not_count_for_queue_max(self):
+        self.hold(*POOL, "1")
+        waiter = self.hold(*POOL, "1", "-w", wait_for_start=False)
+        self.wait_for_queued(waiter)
+        one_more = (*POOL, "1", "--queue-max", "1", "-t", "0.1", "--", "true")
+        self.assertEqual(self.cachify(*one_more).returncode, 75)
+        self.kill_waiter(waiter)
+        self.assertEqual(self.cachify(*one_more).returncode, 124)
+
+    def kill_waiter(self, waiter):
+        waiter.process.kill()
+        waiter.process.wait()  # its connection is closed now
+
     def test_an_interrupted_waiter_leaves_the_queue(self):
         self.hold(*POOL, "1")
         waiter = self.start(*POOL, "1", "-w", "--", "echo", "started")

@@ -26,6 +26,8 @@ using std::chrono::seconds;
 constexpr int64_t kWatchful = 4;
 constexpr util::Duration kWatchfulLook = seconds(5);
 constexpr util::Duration kHeartbeat = seconds(60);
+// Who could go on but for others in front of it looks whether they live.
+constexpr util::Duration kLookAhead = seconds(2);
 constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
 
 constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
@@ -120,6 +122,7 @@ std::optional<Outcome> Admission::arrive() {
       settle(asleep_ ? *side_ : *client_, answer.pending);
       // What was given to the dead is perhaps there for us.
       if (answer.kind == TakeAnswer::Kind::full && settled_ > 0 && tries < kMostTries) continue;
+      if (clear_the_way(answer) > 0 && !asleep_ && tries < kMostTries) continue;
       const bool queued = asleep_;
       auto outcome = follow(answer, client_);
       if (queued && !outcome) {
@@ -208,17 +211,32 @@ void Admission::settle(Client& client, const std::vector<std::string>& pending) 
   if (&client == side_.get()) side_->disconnect();
 }
 
+// Nobody is granted anything over the head of the queue, so one who is dead and would not fit holds
+// up those behind until it is missed. How many were dead; what became free is then granted.
+int64_t Admission::clear_the_way(const TakeAnswer& answer) {
+  if (!answer.behind) return 0;
+  int64_t dead = 0;
+  try {
+    const Limit limit = request_limit().within(kCommandTimeout);
+    dead = books_.bury_dead(*side_, books_.look(*side_, limit).situation, limit);
+  } catch (const Failure&) {
+    // The next look will tell.
+  }
+  side_->disconnect();
+  return dead;
+}
+
 void Admission::schedule_look(const TakeAnswer& answer) {
   const util::MonotonicTime now = util::monotonic_now();
   util::Duration look = kHeartbeat;
   if (answer.rank < kWatchful) {
-    look = kWatchfulLook;
+    look = answer.behind ? kLookAhead : kWatchfulLook;
     // A moment later, so that the server's clock agrees.
     if (answer.first_end)
       look = std::min<util::Duration>(look, *answer.first_end + milliseconds(2));
   }
   // Not all at the same time.
-  if (look == kWatchfulLook || look == kHeartbeat) {
+  if (look == kWatchfulLook || look == kHeartbeat || look == kLookAhead) {
     look = look / 100 * static_cast<int64_t>(90 + random_number() % 20);
   }
   next_look_ = now + look;
@@ -275,6 +293,7 @@ void Admission::sleep_on_list() {
   connection.flush(request_limit().within(kCommandTimeout));
   asleep_ = true;
   settle(*side_, answer.pending);
+  clear_the_way(answer);
 }
 
 // The heartbeat, while client_ goes on sleeping.
@@ -297,6 +316,7 @@ void Admission::look_around() {
   const TakeAnswer answer = take(*side_, false, request_limit());
   if ((decided_ = follow(answer, side_))) return;
   settle(*side_, answer.pending);
+  clear_the_way(answer);
   side_->disconnect();
 }
 
@@ -309,6 +329,7 @@ void Admission::queue_again() {
       if ((decided_ = follow(answer, client_))) return;
       asleep_ = true;
       settle(*side_, answer.pending);
+      clear_the_way(answer);
       return;
     } catch (const Failure& failure) {
       client_->disconnect();

@@ -42,6 +42,7 @@ class Admission {
   Outcome admit(const TakeAnswer& answer, std::unique_ptr<Client>& client);
   void check_replicas(Client& client);
   void settle(Client& client, const std::vector<std::string>& pending);
+  int64_t clear_the_way(const TakeAnswer& answer);
   void schedule_look(const TakeAnswer& answer);
   void explain_when_due();
   void leave(const char* why);

@@ -73,8 +73,10 @@ TakeAnswer take_answer(const Reply& reply) {
     answer.cap = parts.at(3).number();
     answer.server_now_us = parts.at(4).number();
     answer.epoch = parts.at(5).string();
+    answer.behind = parts.at(6).number() == 1;
   } else {
     answer.cap = parts.at(0).number();
+    answer.behind = parts.at(1).number() == 1;
   }
   answer.pending = texts_in(reply.at(2));
   if (answer.kind != TakeAnswer::Kind::ok) answer.holders = holders_of(reply.at(3));

@@ -51,6 +51,8 @@ struct TakeAnswer {
   std::optional<util::Duration> first_end;  // from now until there may be room unannounced
   int64_t server_now_us = 0;
 
+  // wait, full, queue_full: others who wait stand in the way, not the slots in use.
+  bool behind = false;
   std::vector<std::string> pending;
   std::vector<LockHolder> holders;  // lock, not ok: those without an end
 };

@@ -30,11 +30,14 @@ end
 
 local REJECTED = {CLOSED = true, SHED = true, FULL = true, QUEUE = true}
 
-local function refuse(kind)
+-- Whether it is the queue that keeps it out, not the slots in use: whoever is in front may be dead.
+local function behind(r) return fits(r) and 1 or 0 end
+
+local function refuse(kind, obstructed)
   -- No refusal fails because it cannot be counted.
   if epoch and REJECTED[kind] then redis.pcall('HINCRBY', M, 'rejected', 1) end
   if follow == '1' then wake(id) end
-  return {kind, {cap_of(me)}, pending(id), endless_holders()}
+  return {kind, {cap_of(me), obstructed or 0}, pending(id), endless_holders()}
 end
 
 -- `at_once`: it did not wait, and this is the first answer about it.
@@ -67,8 +70,9 @@ local function waiting()
   touch(Q, A, H, I, B)
   local first = tonumber(call('ZRANGE', H, 0, 0, 'WITHSCORES')[2] or -1)
   if hold > now and (first < 0 or hold < first) then first = hold end
-  return {'WAIT', {int(place), call('ZRANK', Q, id), first >= 0 and first - now or -1,
-                   cap_of(me), now, epoch}, pending(id), endless_holders()}
+  local rank = call('ZRANK', Q, id)
+  return {'WAIT', {int(place), rank, first >= 0 and first - now or -1, cap_of(me), now, epoch,
+                   rank > 0 and behind(record(id)) or 0}, pending(id), endless_holders()}
 end
 
 if known ~= '' and epoch ~= known then
@@ -117,8 +121,10 @@ if turn then
   return admitted(true)
 end
 -- While holders are still being heard of again, nobody can tell whether it is full.
-if wait ~= '1' then return refuse(now < hold and 'LOST' or 'FULL') end
-if arriving and queue_max >= 0 and call('ZCARD', Q) >= queue_max then return refuse('QUEUE') end
+if wait ~= '1' then return refuse(now < hold and 'LOST' or 'FULL', behind(me)) end
+if arriving and queue_max >= 0 and call('ZCARD', Q) >= queue_max then
+  return refuse('QUEUE', queue_max > 0 and 1 or 0)
+end
 call('ZADD', Q, int(place), id)
 call('HSET', I, id, text_of(me))
 notify()
