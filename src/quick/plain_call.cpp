@@ -129,6 +129,7 @@ bool read_words(int argc, char** argv, PlainCall& call) {
   if (options.timeout != nullptr && !is_plain_duration(options.timeout)) return false;
   if (call.lock != (options.max == nullptr)) return false;
   call.max = call.lock ? 1 : small_number(options.max);
+  call.waits = options.wait != nullptr && options.timeout == nullptr;
   call.key = options.key;
   call.store = options.store;
   return call.max != 0;
@@ -158,6 +159,7 @@ bool read_environment(char** environment, PlainCall& call) {
   const char* home = nullptr;
   const char* store = nullptr;
   call.path = nullptr;
+  call.below_a_call = false;
   call.environment = environment;
   for (char** entry = environment; *entry != nullptr; ++entry) {
     const char* text = *entry;
@@ -173,6 +175,7 @@ bool read_environment(char** environment, PlainCall& call) {
       store = url;
     } else if (const char* name = behind(text, "CACHIFY_")) {
       if (!tells_of_a_slot(name)) return false;
+      call.below_a_call = true;
     }
   }
   if (call.store == nullptr) call.store = store;

@@ -1,0 +1,77 @@
+#include "quick/first_steps.h"
+
+#include <asm/stat.h>
+#include <asm/unistd_64.h>
+#include <linux/time.h>
+#include <linux/utsname.h>
+
+#include "quick/head.h"
+#include "quick/kernel.h"
+
+namespace cachify::quick {
+
+namespace layout = store::file;
+using layout::Entry;
+using layout::Info;
+
+namespace {
+
+void copy_text(char* to, size_t size, const char* from) {
+  size_t n = 0;
+  for (; n + 1 < size && from[n] != '\0'; ++n) to[n] = from[n];
+  to[n] = '\0';
+}
+
+}  // namespace
+
+int64_t now_ns(int clock) {
+  struct timespec now;
+  kernel(__NR_clock_gettime, clock, address(&now));
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+uint64_t pid_namespace() {
+  struct stat space;
+  const bool known = kernel(__NR_stat, address("/proc/self/ns/pid"), address(&space)) == 0;
+  return known ? space.st_ino : 0;
+}
+
+bool is_free(const Entry& entry) {
+  return entry.state == layout::EntryState::free && entry.ticket == 0 && entry.checksum == 0;
+}
+
+bool is_sound(const Entry& entry) {
+  return entry.checksum == layout::checksum_of(entry) && entry.ticket != 0 &&
+         entry.ticket <= head.header.next && entry.primary < head.header.high_water;
+}
+
+uint64_t draw_number() {
+  const auto us = static_cast<uint64_t>(now_ns(kRealTime)) / 1000;
+  uint64_t& next = head.header.next;
+  next = next + 1 > us ? next + 1 : us;
+  return next;
+}
+
+bool write_info(int fd, const PlainCall& call, uint32_t index) {
+  static Info info;
+  static struct new_utsname names;
+  static Text<sizeof info.command> command;
+  info.pid = static_cast<uint32_t>(kernel(__NR_getpid));
+  info.process = info.pid;
+  info.uid = static_cast<uint32_t>(kernel(__NR_geteuid));
+  info.pid_namespace = pid_namespace();
+  info.since_us = now_ns(kRealTime) / 1000;
+  if (kernel(__NR_uname, address(&names)) == 0) {
+    copy_text(info.host, sizeof info.host, names.nodename);
+  }
+  command.clear();
+  for (char** word = call.command; *word != nullptr; ++word) {
+    if (word != call.command) command.add(' ');
+    command.add(*word);
+  }
+  copy_text(info.command, sizeof info.command, command.c_str());
+  return kernel(__NR_pwrite64, fd, address(&info), sizeof info,
+                static_cast<long>(layout::info_offset(index))) == sizeof info;
+}
+
+}  // namespace cachify::quick
