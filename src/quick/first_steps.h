@@ -20,7 +20,7 @@ bool is_sound(const store::file::Entry& entry);  // of one that is not free
 // The next ticket or fence. Under the mutex.
 uint64_t draw_number();
 
-// Who we are, beside our entry.
+// Who we are and since when, beside our entry; the same entry in all calls.
 bool write_info(int fd, const PlainCall& call, uint32_t index);
 
 }  // namespace cachify::quick
