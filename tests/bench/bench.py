@@ -334,6 +334,7 @@ class Bench:
             ("idle-memory", f"{count} waiters: memory of each (PSS)", "kB", memory, 250, 130),
         ):
             self.plot(slug, title)
+            # The servers of tsp and etcdctl are not in it.
             for name in ("cachify", "cachify, pool of 4"):
                 ways = []
                 if name == "cachify":

@@ -100,7 +100,7 @@ def first_gaps(one, way, count):
     one.drained([way], count + 1, "together", [*way, one.job, str(log), "{}", "0"])
     gaps = bench.Gaps()
     gaps.read(log)
-    return gaps.started[: min(20, max(1, count // 2))]
+    return (gaps.entered or gaps.started)[: min(20, max(1, count // 2))]
 
 
 class RealHolders:

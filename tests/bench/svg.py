@@ -37,6 +37,11 @@ def short(value):
     return f"{value:,.{min(digits, 3)}f}"
 
 
+def round_number(value):
+    """Of an axis."""
+    return f"{value:,.10g}"
+
+
 class Scale:
     """From values to places on an axis: from zero, or logarithmic where the values lie far apart."""
 
@@ -46,8 +51,10 @@ class Scale:
         self.log = high / low > 12 if log is None else log
         self.start, self.end = start, end
         if self.log:
-            self.low = math.floor(math.log10(low) + 1e-9)
-            self.high = max(math.ceil(math.log10(high) - 1e-9), self.low + 1)
+            # Between 1, 2 or 5 times a power of ten.
+            steps = [(math.log10(n) + power) for power in range(-4, 10) for n in (1, 2, 5)]
+            self.low = max(step for step in steps if step <= math.log10(low) + 1e-9)
+            self.high = min(step for step in steps if step >= max(math.log10(high), self.low + 0.3) - 1e-9)
         else:
             step = 10 ** math.floor(math.log10(high))
             self.step = next(s for s in (step / 5, step / 2, step, step * 2) if high / s <= 6)
@@ -61,7 +68,9 @@ class Scale:
 
     def ticks(self):
         if self.log:
-            return [10.0**power for power in range(self.low, self.high + 1)]
+            few = self.high - self.low < 2.5
+            found = [n * 10.0**power for power in range(-4, 10) for n in ((1, 2, 5) if few else (1,))]
+            return [t for t in found if self.low - 1e-9 <= math.log10(t) <= self.high + 1e-9]
         return [self.step * n for n in range(round(self.high / self.step) + 1)]
 
 
@@ -86,7 +95,7 @@ def dots(title, unit, rows, own="cachify"):
         x = scale.at(tick)
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}"/>')
         parts.append(
-            f'<text class="soft" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{short(tick)}</text>'
+            f'<text class="soft" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{round_number(tick)}</text>'
         )
     for index, row in enumerate(rows):
         y = top + pitch * index + pitch / 2
@@ -117,13 +126,13 @@ def lines(title, unit, along, series):
         x = across.at(tick)
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}"/>')
         parts.append(
-            f'<text class="soft" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{short(tick)}</text>'
+            f'<text class="soft" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{round_number(tick)}</text>'
         )
     for tick in up.ticks():
         y = up.at(tick)
         parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
         parts.append(
-            f'<text class="soft" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>'
+            f'<text class="soft" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{round_number(tick)}</text>'
         )
     taken = []
     for index, (name, line) in enumerate(series.items()):
