@@ -117,18 +117,6 @@ void enter(const Place& place, const PlainCall& call) {
   ++head.header.counters.admitted;
 }
 
-// D1: the kernel rings the bell of a pool when this process dies. As store/file/bell.cpp does it.
-bool ring_at_death(int fd) {
-  constexpr long kReadWrite = 3, kShared = 1, kPage = static_cast<long>(layout::kPage);
-  const long page = kernel(__NR_mmap, 0, kPage, kReadWrite, kShared, fd, 0);
-  if (page < 0 && page > -4096) return false;
-  handover.bell = reinterpret_cast<unsigned*>(page + static_cast<long>(offsetof(Header, bell)));
-  robust.list.next = &robust.list;
-  robust.futex_offset = 0;
-  robust.list_op_pending = reinterpret_cast<robust_list*>(handover.bell);
-  return kernel(__NR_set_robust_list, address(&robust), sizeof robust) == 0;
-}
-
 }  // namespace
 
 bool take_first_slot(const PlainCall& call) {
@@ -147,7 +135,7 @@ bool take_first_slot(const PlainCall& call) {
   if (!read_head(control.get())) return false;
   Place place;
   if (!find_place(call, place)) {
-    if (!call.lock || !call.waits) return false;
+    if (!call.waits || call.max != 1) return false;
     return wait_for_turn(call, directory, name, control);
   }
 

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 
+#include "quick/handover.h"
 #include "quick/head.h"
 #include "quick/kernel.h"
 
@@ -14,6 +15,7 @@ namespace cachify::quick {
 
 namespace layout = store::file;
 using layout::Entry;
+using layout::Header;
 using layout::Info;
 
 namespace {
@@ -56,9 +58,9 @@ uint64_t draw_number() {
 
 bool write_info(int fd, const PlainCall& call, uint32_t index) {
   static Info info;
-  info.since_us = now_ns(kRealTime) / 1000;
   // The second time, as we are admitted after a wait, only this is new.
   if (info.pid != 0) {
+    info.since_us = now_ns(kRealTime) / 1000;
     const auto offset = layout::info_offset(index) + offsetof(Info, since_us);
     return kernel(__NR_pwrite64, fd, address(&info.since_us), sizeof info.since_us,
                   static_cast<long>(offset)) == sizeof info.since_us;
@@ -69,6 +71,7 @@ bool write_info(int fd, const PlainCall& call, uint32_t index) {
   info.process = info.pid;
   info.uid = static_cast<uint32_t>(kernel(__NR_geteuid));
   info.pid_namespace = pid_namespace();
+  info.since_us = now_ns(kRealTime) / 1000;
   if (kernel(__NR_uname, address(&names)) == 0) {
     copy_text(info.host, sizeof info.host, names.nodename);
   }
@@ -80,6 +83,17 @@ bool write_info(int fd, const PlainCall& call, uint32_t index) {
   copy_text(info.command, sizeof info.command, command.c_str());
   return kernel(__NR_pwrite64, fd, address(&info), sizeof info,
                 static_cast<long>(layout::info_offset(index))) == sizeof info;
+}
+
+bool ring_at_death(int fd) {
+  constexpr long kReadWrite = 3, kShared = 1, kPage = static_cast<long>(layout::kPage);
+  const long page = kernel(__NR_mmap, 0, kPage, kReadWrite, kShared, fd, 0);
+  if (page < 0 && page > -4096) return false;
+  handover.bell = reinterpret_cast<unsigned*>(page + static_cast<long>(offsetof(Header, bell)));
+  robust.list.next = &robust.list;
+  robust.futex_offset = 0;
+  robust.list_op_pending = reinterpret_cast<robust_list*>(handover.bell);
+  return kernel(__NR_set_robust_list, address(&robust), sizeof robust) == 0;
 }
 
 }  // namespace cachify::quick

@@ -23,4 +23,7 @@ uint64_t draw_number();
 // Who we are and since when, beside our entry; the same entry in all calls.
 bool write_info(int fd, const PlainCall& call, uint32_t index);
 
+// D1: the kernel rings the bell of a pool when this process dies. As store/file/bell.cpp does it.
+bool ring_at_death(int fd);
+
 }  // namespace cachify::quick

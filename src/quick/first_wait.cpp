@@ -35,6 +35,7 @@ using layout::Info;
 
 constexpr long kInterrupted = -4;  // EINTR
 constexpr uint32_t kNone = 0xffffffffU;
+constexpr int64_t kHeartbeat = 1'000'000'000;
 constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 // --- signals
@@ -55,19 +56,19 @@ void on_signal(int number, siginfo_t*, ucontext* context) {
 
 [[gnu::noinline, gnu::noclone]] long call_unless_caught(long number, long a, long b, long c) {
   long result = number;
-  asm volatile(
-      "cachify_wait_begin:\n\t"
-      "cmpl $0, %[caught]\n\t"
-      "jne cachify_wait_out\n\t"
-      "syscall\n"
-      "cachify_wait_end:\n\t"
-      "jmp 1f\n"
-      "cachify_wait_out:\n\t"
-      "mov %[interrupted], %%rax\n"
-      "1:"
-      : "+a"(result)
-      : [caught] "m"(caught), [interrupted] "i"(kInterrupted), "D"(a), "S"(b), "d"(c)
-      : "rcx", "r11", "memory", "cc");
+  asm volatile(R"(
+    cachify_wait_begin:
+      cmpl $0, %[caught]
+      jne cachify_wait_out
+      syscall
+    cachify_wait_end:
+      jmp 1f
+    cachify_wait_out:
+      mov %[interrupted], %%rax
+    1:)"
+               : "+a"(result)
+               : [caught] "m"(caught), [interrupted] "i"(kInterrupted), "D"(a), "S"(b), "d"(c)
+               : "rcx", "r11", "memory", "cc");
   return result;
 }
 
@@ -87,7 +88,21 @@ void catch_signals() {
   }
 }
 
+// Pokes us after so long: whatever there is to see is seen then.
+int timer = -1;
+bool start_timer(int64_t ns) {
+  if (timer < 0) {
+    struct sigevent event {};
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGURG;
+    if (kernel(__NR_timer_create, kMonotonic, address(&event), address(&timer)) != 0) return false;
+  }
+  const long once[4] = {0, 0, ns / 1'000'000'000, ns % 1'000'000'000};  // struct itimerspec
+  return kernel(__NR_timer_settime, timer, 0, address(once), 0) == 0;
+}
+
 void restore_signals() {
+  if (timer >= 0) kernel(__NR_timer_delete, timer);
   for (int i = 0; i < kHandledCount; ++i) set_action(kHandled[i], &given_actions[i], nullptr);
 }
 
@@ -261,7 +276,7 @@ void set_entry(uint32_t index, uint64_t ticket, EntryState state) {
   entry.slot = 0;
   entry.count = 1;
   entry.primary = state == EntryState::holding ? index : 0;
-  entry.max = 1;
+  entry.max = 1;  // a pool of more slots does not come here
   entry.priority = 0;
   entry.state = state;
   entry.shared = 0;
@@ -291,7 +306,7 @@ bool leave_it_to_main(Files& files, uint32_t index, uint64_t ticket, int hold) {
   hand_over(files, index, ticket, hold);
   handover.waiting = true;
   default_child_signal();
-  // Blocked by now: there for who looks at what is pending. (A poke said no more than: look.)
+  // Blocked by now: there for who looks at what is pending. (A poke says no more than: look.)
   if (caught != 0 && caught != SIGURG) {
     kernel(__NR_kill, kernel(__NR_getpid), caught);
   }
@@ -300,9 +315,12 @@ bool leave_it_to_main(Files& files, uint32_t index, uint64_t ticket, int hold) {
 
 // C1 to C5, with the mutex held before and after. False: not to be decided here.
 enum class Turn { ours, not_yet, unclear };
-Turn check(int control, Files& files, uint32_t index, uint64_t ticket) {
+Turn check(int control, Files& files, uint32_t index, uint64_t ticket, int64_t deadline) {
   Look look;
+  if (caught == SIGURG) caught = 0;  // a poke asks to look
   if (caught != 0 || !look_around(control, ticket, look)) return Turn::unclear;
+  // One holder is in the way, or it is not his end alone that counts.
+  if (look.holders > 1 || head.header.stored_max != 0) return Turn::unclear;
   const Entry& own = head.entries[index];
   const bool mine =
       index < head.header.high_water && own.ticket == ticket && own.state == EntryState::waiting;
@@ -315,9 +333,19 @@ Turn check(int control, Files& files, uint32_t index, uint64_t ticket) {
   const int fd = files.of(other);
   // Who is dead is to be dropped.
   if (fd < 0 || !is_locked(fd, byte)) return Turn::unclear;
+  // As a head no longer than a second: somebody may have taken the slot away and died before he
+  // said so. Behind others there is no need to, but a deadline.
+  int64_t most = behind ? 0 : kHeartbeat;
+  if (deadline != 0) {
+    const int64_t rest = deadline - now_ns(kMonotonic);
+    if (rest <= 0) return Turn::unclear;
+    if (most == 0 || rest < most) most = rest;
+  }
+  if (most != 0 && !start_timer(most)) return Turn::unclear;
   kernel(__NR_flock, control, kUnlock);
   const bool woken = wait_for_byte(fd, byte);
-  return take_mutex(control) && woken ? Turn::not_yet : Turn::unclear;
+  const bool looks = woken || caught == SIGURG;
+  return take_mutex(control) && looks ? Turn::not_yet : Turn::unclear;
 }
 
 // D1 to D4. What was locked before a failure is unlocked with its descriptor.
@@ -342,20 +370,23 @@ bool wait_for_turn(const PlainCall& call, Descriptor& directory, const char* nam
                    Descriptor& control) {
   handover.arrived_ns = now_ns(kMonotonic);
   struct statfs system;
-  if (call.below_a_call || kernel(__NR_fstatfs, control.get(), address(&system)) != 0 ||
+  if ((call.lock && call.below_a_call) ||
+      kernel(__NR_fstatfs, control.get(), address(&system)) != 0 ||
       layout::is_remote(static_cast<uint32_t>(system.f_type))) {
     return false;
   }
-  // Not under the mutex: others can go on meanwhile. So we arrive once more.
-  kernel(__NR_flock, control.get(), kUnlock);
-  if (!note_ancestors() || !take_mutex(control.get())) return false;
+  if (call.lock) {
+    // Not under the mutex: others can go on meanwhile. So we arrive once more.
+    kernel(__NR_flock, control.get(), kUnlock);
+    if (!note_ancestors() || !take_mutex(control.get())) return false;
+  }
 
   Look look;
   if (!look_around(control.get(), ~0ULL, look) || head.header.closed != 0 ||
       head.header.stored_max != 0 || look.holders > 1) {
     return false;
   }
-  if (look.holder != kNone && may_be_above(control.get(), look.holder)) return false;
+  if (call.lock && look.holder != kNone && may_be_above(control.get(), look.holder)) return false;
   const bool free = look.before == kNone && look.holder == kNone;
   const uint32_t index = look.free;
   struct stat status;
@@ -365,13 +396,14 @@ bool wait_for_turn(const PlainCall& call, Descriptor& directory, const char* nam
   }
   Files files(directory, name, control);
   const int fd = files.of(index);
-  if (fd < 0) return false;
+  if (fd < 0 || (!call.lock && !ring_at_death(control.get()))) return false;
   const uint64_t ticket = draw_number();
 
   block_signals();
   catch_signals();
   int hold = -1;
   if (!free) {
+    const int64_t deadline = call.timeout_ns > 0 ? handover.arrived_ns + call.timeout_ns : 0;
     set_entry(index, ticket, EntryState::waiting);
     if (!set_byte(fd, F_WRLCK, layout::kWaitByte + ticket) || !write_entry(control.get(), index) ||
         !write_info(control.get(), call, index)) {
@@ -386,7 +418,7 @@ bool wait_for_turn(const PlainCall& call, Descriptor& directory, const char* nam
     place.ticket = ticket;
     hold = files.open_hold(index);
     Turn turn = Turn::not_yet;
-    while (turn == Turn::not_yet) turn = check(control.get(), files, index, ticket);
+    while (turn == Turn::not_yet) turn = check(control.get(), files, index, ticket, deadline);
     if (turn == Turn::unclear) return leave_it_to_main(files, index, ticket, hold);
   } else {
     hold = files.open_hold(index);

@@ -5,10 +5,9 @@
 
 namespace cachify::quick {
 
-// A lock that somebody has: steps A6 to A8, CHECK and ADMIT of store/file/PROTOCOL.md for a caller
-// that waits as long as it takes, behind others that want the whole lock at priority 0. Called with
-// the mutex held and the head read; `control` and what is locked through it belong to it from then
-// on.
+// A lock or a pool of one slot that somebody has: steps A6 to A8, CHECK and ADMIT of
+// store/file/PROTOCOL.md for a caller that waits behind others of priority 0. Called with the mutex
+// held and the head read; `control` and what is locked through it belong to it from then on.
 //
 // True: admitted, and in the handover. False: nothing was done; or we are in the queue, which the
 // handover says then, because something needs a second thought: a signal, a poke, somebody who

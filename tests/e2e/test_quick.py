@@ -146,6 +146,29 @@ class Quick(Case):
 
     # -- waiting
 
+    def test_the_time_to_wait_counts_from_the_arrival(self):
+        for noun, most in (("lock", []), ("pool", ["-n", "1"])):
+            self.cachify(noun, "run", "-k", "x", *most, "--", "true")
+            holder = self.hold(noun, "run", "-k", "x", *most)
+            begin = time.monotonic()
+            late = self.start(noun, "run", "-k", "x", *most, "-t", "700ms", "--", "true")
+            behind = self.start(noun, "run", "-k", "x", *most, "-t", "1h", "--", "true")
+            self.assertEqual(late.wait(timeout=30), 124)
+            self.assertGreaterEqual(time.monotonic() - begin, 0.7)
+            self.assertLess(time.monotonic() - begin, 1.4)
+            self.assertEqual(holder.finish(), 0)
+            self.assertEqual(behind.wait(timeout=30), 0)
+
+    def test_a_pool_of_one_that_grows_lets_who_waits_in(self):
+        self.cachify("pool", "run", "-k", "g", "-n", "1", "--", "true")
+        holder = self.hold("pool", "run", "-k", "g", "-n", "1")
+        calls = [self.start("pool", "run", "-k", "g", "-n", "1", "-w", "--", "true") for _ in range(3)]
+        for call in calls:
+            wait_until(lambda call=call: is_waiting(call.pid), "the waiter")
+        self.assertEqual(self.cachify("pool", "resize", "-k", "g", "--max", "2").returncode, 0)
+        self.assertEqual([call.wait(timeout=30) for call in calls], [0, 0, 0])
+        self.assertEqual(holder.finish(), 0)
+
     def held_lock(self, key):
         self.cachify("lock", "run", "-k", key, "--", "true")
         return self.hold("lock", "run", "-k", key)

@@ -55,6 +55,7 @@ Acquisition Admission::go_on(PlaceInQueue place) {
   started_ = place.arrived;
   queued_ = true;
   state_->pin(index_);
+  arm();
   if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
   if (!lock()) return finish(given_up());
   return finish(std::nullopt);

@@ -42,8 +42,12 @@ class FileStore : public Store {
   Acquisition acquire(const Claim& claim, const Patience& patience, run::Interrupts& interrupts,
                       WaitObserver& observer) override {
     if (std::exchange(quick::handover.admitted, false)) return quick_acquisition(claim, interrupts);
-    file::Admission admission(directory_, prefix_ + claim.key, claim, patience, interrupts,
-                              observer);
+    // The time to wait began when the quick start came to wait.
+    Patience rest = patience;
+    if (quick::handover.waiting && rest.deadline) {
+      rest.deadline->ns -= util::monotonic_now().ns - quick::handover.arrived_ns;
+    }
+    file::Admission admission(directory_, prefix_ + claim.key, claim, rest, interrupts, observer);
     if (!std::exchange(quick::handover.waiting, false)) return admission.run();
     const quick::Handover& done = quick::handover;
     return admission.go_on({util::UniqueFd(done.control_fd),
