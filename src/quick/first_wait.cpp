@@ -40,12 +40,12 @@ constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 // --- signals
 
-volatile int caught;  // the first one that came into a wait
+volatile int caught;  // the first one that came into a wait, of those that are more than a poke
 
 // Race-free without a timer: a signal either comes before the system call begins, and then leads
 // past it, or it ends the call. Should it come after, `caught` is looked at under the mutex.
 void on_signal(int number, siginfo_t*, ucontext* context) {
-  if (caught == 0) caught = number;
+  if (caught == 0 || caught == SIGURG) caught = number;
   auto& next = context->uc_mcontext.rip;
   const auto begin = static_cast<unsigned long>(address(cachify_wait_begin));
   const auto end = static_cast<unsigned long>(address(cachify_wait_end));

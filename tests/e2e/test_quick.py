@@ -250,6 +250,8 @@ class Quick(Case):
                     pass
             else:
                 wait_until(lambda: is_waiting(call.pid), "the waiter")
+            for _ in range(rng.randrange(3)):
+                call.send_signal(signal.SIGURG)  # a poke says: look
             call.send_signal(number)
             self.assertEqual(call.wait(timeout=30), -number)
         self.assertEqual(self.waiting("t"), 0)
