@@ -3,6 +3,7 @@
 #include "quick/first_command.h"
 #include "quick/first_end.h"
 #include "quick/first_slot.h"
+#include "quick/first_wait.h"
 #include "quick/handover.h"
 #include "quick/plain_call.h"
 
@@ -19,6 +20,7 @@ extern "C" [[gnu::used]] void cachify_quick_start(long* stack) {
   if (!cachify::quick::recognise(argc, argv, environment, call)) return;
   if (!cachify::quick::take_first_slot(call)) return;
   cachify::quick::start_first_command(call);
+  cachify::quick::leave_place();
   if (cachify::quick::handover.started) cachify::quick::see_to_the_end(call);
 }
 

@@ -4,6 +4,8 @@
 #include <linux/fcntl.h>
 #include <linux/sched.h>
 
+#include <initializer_list>
+
 #include "quick/handover.h"
 #include "quick/kernel.h"
 #include "quick/signals.h"
@@ -11,16 +13,6 @@
 namespace cachify::quick {
 
 namespace {
-
-// The kernel's own form of struct sigaction.
-struct Action {
-  unsigned long handler;
-  unsigned long flags;
-  unsigned long restorer;
-  uint64_t mask;
-};
-constexpr unsigned long kDefault = 0;
-constexpr unsigned long kIgnore = 1;
 
 constexpr size_t kMostVariables = 2000;
 char* environment[kMostVariables + 7];
@@ -50,7 +42,12 @@ bool prepare_environment(const PlainCall& call) {
   begin("CACHIFY_SLOT=").add_number(handover.slot, 10).add('\0');
   begin("CACHIFY_ID=").add_number(handover.ticket, 16).add('\0');
   begin("CACHIFY_FENCE=").add_number(handover.fence, 10).add('\0');
-  begin("CACHIFY_WAITED=").add("0.000").add('\0');
+  const auto ms = static_cast<uint64_t>(handover.waited_ns / 1'000'000);
+  begin("CACHIFY_WAITED=").add_number(ms / 1000, 10).add('.');
+  for (const uint64_t digit : {ms / 100 % 10, ms / 10 % 10, ms % 10}) {
+    variables.add_number(digit, 10);
+  }
+  variables.add('\0');
   environment[n] = nullptr;
   return variables.ok();
 }
@@ -96,8 +93,8 @@ void execute_from_path() {
     kernel(__NR_fcntl, handover.hold_fd, F_SETFD, 0);
   }
   if (handover.child_was_ignored) {
-    Action ignore{kIgnore, 0, 0, 0};
-    kernel(__NR_rt_sigaction, SIGCHLD, address(&ignore), 0, sizeof ignore.mask);
+    const Action ignore{kIgnore, 0, 0, 0};
+    set_action(SIGCHLD, &ignore, nullptr);
   }
   kernel(__NR_rt_sigprocmask, SIG_SETMASK, address(&handover.given_mask), 0,
          sizeof handover.given_mask);
@@ -134,11 +131,7 @@ long clone_child() {
 }  // namespace
 
 void start_first_command(const PlainCall& call) {
-  Action by_default{kDefault, 0, 0, 0};
-  Action given;
-  kernel(__NR_rt_sigaction, SIGCHLD, address(&by_default), address(&given), sizeof given.mask);
-  handover.child_was_ignored = given.handler == kIgnore;
-
+  default_child_signal();
   if (call.path == nullptr || length(call.path) > kLongestPath || !prepare_environment(call) ||
       (pending_signals(handover.given_mask) & kStops) != 0) {
     return;

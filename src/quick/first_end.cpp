@@ -9,6 +9,7 @@
 #include <linux/poll.h>
 #include <linux/wait.h>
 
+#include "quick/first_steps.h"
 #include "quick/handover.h"
 #include "quick/head.h"
 #include "quick/kernel.h"
@@ -74,7 +75,9 @@ void give_back(const PlainCall& call) {
   }
   if (ring) head.header.bell = store::file::kBellRung;
   clear(head.entries[handover.index]);
-  while (high_water > 0 && head.entries[high_water - 1].state == EntryState::free) --high_water;
+  // Of the block first: what the header counts no more must not lie there.
+  write_block_entry(fd, handover.index);
+  while (high_water > 0 && is_free(head.entries[high_water - 1])) --high_water;
   ++head.header.counters.completed;
   write_head(fd, count);
   kernel(__NR_flock, fd, kUnlock);

@@ -2,10 +2,11 @@
 //
 //   job LOG LABEL MS
 //
-// Appends `start TIME PID LABEL SLOT FENCE` to LOG, sleeps for MS milliseconds (-1: until killed)
-// and appends `end TIME PID LABEL SLOT FENCE`. TIME is CLOCK_MONOTONIC in ns. Each record is one
-// write to a file opened with O_APPEND, so the records of many processes never mix. The start is
-// taken first and the end last, so that what lies between them surely ran.
+// Appends `start TIME PID LABEL SLOT FENCE ENTERED` to LOG, sleeps for MS milliseconds (-1: until
+// killed) and appends `end TIME PID LABEL SLOT FENCE ENTERED`. TIME is CLOCK_MONOTONIC in ns. Each
+// record is one write to a file opened with O_APPEND, so the records of many processes never mix.
+// The start is taken first and the end last, so that what lies between them surely ran. ENTERED is
+// the time of this program's first instruction, before its C library starts (0: not known here).
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -15,12 +16,38 @@
 #include <cstdlib>
 #include <ctime>
 
+extern "C" {
+extern timespec job_entered;
+timespec job_entered = {0, 0};
+}
+
+#ifdef __x86_64__
+// The program's first instructions (the linker's -e): clock_gettime(CLOCK_MONOTONIC), and on to the
+// C library with the stack and rdx as they came.
+asm(R"(
+  .text
+  .globl job_entry
+  .type job_entry, @function
+job_entry:
+  mov $228, %eax
+  mov $1, %edi
+  lea job_entered(%rip), %rsi
+  syscall
+  jmp _start
+  .size job_entry, . - job_entry
+)");
+#endif
+
 namespace {
+
+int64_t ns_of(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
 
 int64_t now_ns() {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  return ns_of(time);
 }
 
 const char* variable(const char* name) {
@@ -30,9 +57,10 @@ const char* variable(const char* name) {
 
 bool append(int log, const char* what, const char* label) {
   std::array<char, 512> line{};
-  const int length = std::snprintf(line.data(), line.size(), "%s %lld %d %s %s %s\n", what,
+  const int length = std::snprintf(line.data(), line.size(), "%s %lld %d %s %s %s %lld\n", what,
                                    static_cast<long long>(now_ns()), static_cast<int>(getpid()),
-                                   label, variable("CACHIFY_SLOT"), variable("CACHIFY_FENCE"));
+                                   label, variable("CACHIFY_SLOT"), variable("CACHIFY_FENCE"),
+                                   static_cast<long long>(ns_of(job_entered)));
   return length > 0 && write(log, line.data(), static_cast<size_t>(length)) == length;
 }
 

@@ -35,7 +35,24 @@ Admission::Admission(const Directory& directory, std::string prefixed_key, const
 }
 
 Acquisition Admission::run() {
-  std::optional<Outcome> outcome = arrive();
+  return finish(arrive());
+}
+
+Acquisition Admission::go_on(PlaceInQueue place) {
+  state_->adopt(std::move(place.control), std::move(place.first_shard));
+  hold_ = std::move(place.hold);
+  index_ = place.index;
+  ticket_ = place.ticket;
+  started_ = place.arrived;
+  queued_ = true;
+  state_->pin(index_);
+  arm();
+  if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
+  if (!lock()) return finish(given_up());
+  return finish(std::nullopt);
+}
+
+Acquisition Admission::finish(std::optional<Outcome> outcome) {
   while (!outcome) outcome = check();
   // A ring that we took and did not use belongs to the head of the queue.
   if (slept_on_bell_ && !lease_) bell_.wake_all();

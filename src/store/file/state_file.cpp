@@ -96,8 +96,9 @@ bool StateFile::take_mutex(int operation, Wait wait) {
   fail("lock");
 }
 
-void StateFile::adopt(util::UniqueFd control) {
+void StateFile::adopt(util::UniqueFd control, util::UniqueFd first_shard) {
   control_ = std::move(control);
+  if (first_shard) shards_.push_back(std::move(first_shard));
   mode_ = O_RDWR;
   if (::fstat(control_.get(), &status_) != 0) fail("look at");
 }
