@@ -90,6 +90,16 @@ const CommandRow* find_command(std::string_view noun, std::string_view verb) noe
   return nullptr;
 }
 
+const CommandRow* only_command_with(std::string_view verb) noexcept {
+  const CommandRow* found = nullptr;
+  for (const CommandRow& row : kCommands) {
+    if (verb.empty() || row.verb != verb) continue;
+    if (found != nullptr) return nullptr;
+    found = &row;
+  }
+  return found;
+}
+
 std::string unknown_noun(std::string_view noun) {
   std::vector<std::string_view> names = {"help"};
   for (const CommandRow& row : kCommands) names.push_back(row.noun);
