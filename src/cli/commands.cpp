@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/suggest.h"
+#include "util/suggest.h"
 #include "util/text.h"
 
 namespace cachify::cli {
@@ -50,7 +50,7 @@ constexpr CommandRow kCommands[] = {
 
 std::string with_suggestion(const std::string& text, std::string_view word,
                             const std::vector<std::string_view>& names) {
-  const std::string_view near = nearest(word, names);
+  const std::string_view near = util::nearest(word, names);
   if (!near.empty()) return text + "; did you mean " + std::string(near) + "?";
   return text + "; see cachify help";
 }
