@@ -11,6 +11,7 @@
 #include "setting_rows.h"
 #include "util/errno_text.h"
 #include "util/parse.h"
+#include "util/suggest.h"
 #include "util/text.h"
 #include "util/unique_fd.h"
 
@@ -40,7 +41,8 @@ namespace {
 constexpr size_t kLargestFile = 1 << 20;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
-  throw ConfigError("cannot use the configuration file " + path + ": " + reason);
+  throw ConfigError("cannot use the configuration file " + path + ": " + reason +
+                    "; put that right, or name another one with --config");
 }
 
 bool is_null_device(const struct stat& status) noexcept {
@@ -105,6 +107,13 @@ class File {
   }
 
  private:
+  static std::string instead_of(const std::string& name,
+                                const std::vector<std::string_view>& names) {
+    const std::string_view near = util::nearest(name, names);
+    if (near.empty()) return "; see man cachify.toml";
+    return "; did you mean " + std::string(near) + "?";
+  }
+
   static std::string text_of(const toml::key& key) { return std::string(key.str()); }
 
   std::string known_profiles() const {
@@ -151,7 +160,7 @@ class File {
     const SettingRow* row = find_setting(name);
     if (row == nullptr)
       throw ConfigError(place(node.source()) + "there is no setting named " + util::quoted(name) +
-                        "; see man cachify.toml");
+                        instead_of(name, setting_names()));
     const auto value = value_for(*row, node);
     const std::string expected = value ? row->apply(settings, *value) : std::string();
     if (!value) mismatch(node, name, form_of(*row));
@@ -223,7 +232,9 @@ class File {
       duration(parts.create_timeout);
     } else {
       throw ConfigError(place(node.source()) + "a resource has no setting named " +
-                        util::quoted(name) + "; see man cachify.toml");
+                        util::quoted(name) +
+                        instead_of(name, {"from", "create", "check", "destroy", "min", "max",
+                                          "max-life", "create-timeout"}));
     }
   }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/suggest.h"
+#include "util/suggest.h"
 #include "util/text.h"
 
 namespace cachify::cli {
@@ -50,7 +50,7 @@ constexpr CommandRow kCommands[] = {
 
 std::string with_suggestion(const std::string& text, std::string_view word,
                             const std::vector<std::string_view>& names) {
-  const std::string_view near = nearest(word, names);
+  const std::string_view near = util::nearest(word, names);
   if (!near.empty()) return text + "; did you mean " + std::string(near) + "?";
   return text + "; see cachify help";
 }
@@ -88,6 +88,16 @@ const CommandRow* find_command(std::string_view noun, std::string_view verb) noe
   for (const CommandRow& row : kCommands)
     if (row.noun == noun && row.verb == verb) return &row;
   return nullptr;
+}
+
+const CommandRow* only_command_with(std::string_view verb) noexcept {
+  const CommandRow* found = nullptr;
+  for (const CommandRow& row : kCommands) {
+    if (verb.empty() || row.verb != verb) continue;
+    if (found != nullptr) return nullptr;
+    found = &row;
+  }
+  return found;
 }
 
 std::string unknown_noun(std::string_view noun) {

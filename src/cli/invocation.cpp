@@ -113,6 +113,8 @@ const CommandRow& command_named(const Words& nouns) {
 
 std::string help_about(const Words& topic) {
   if (topic.empty() || topic[0] == "help") return general_help();
+  const CommandRow* row = topic.size() == 1 ? only_command_with(topic[0]) : nullptr;
+  if (row != nullptr) return command_help(*row);
   if (!is_noun(topic[0])) throw UsageError(unknown_noun(topic[0]));
   return names_command(topic) ? command_help(command_named(topic)) : noun_help(topic[0]);
 }

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "cli/suggest.h"
 #include "errors.h"
+#include "util/suggest.h"
 #include "util/text.h"
 
 namespace cachify::cli {
@@ -79,7 +79,7 @@ std::string see_options(const OptionTable& table) {
   const std::string name = word.substr(2, word.find('=') - 2);
   std::vector<std::string_view> names;
   for (const Option& option : table.options()) names.push_back(option.name);
-  const std::string_view near = nearest(name, names);
+  const std::string_view near = util::nearest(name, names);
   throw UsageError(
       "unknown option " + util::quoted("--" + name) +
       (near.empty() ? see_options(table) : "; did you mean --" + std::string(near) + "?"));
