@@ -326,7 +326,7 @@ bool leave_it_to_main(Files& files, uint32_t index, uint64_t ticket, int hold) {
   return false;
 }
 
-// C1 to C5, with the mutex held before and after. False: not to be decided here.
+// C1 to C5, with the mutex held before and after. Unclear: not to be decided here.
 enum class Turn { ours, not_yet, unclear };
 Turn check(int control, Files& files, uint32_t index, uint64_t ticket, int64_t deadline) {
   Look look;
