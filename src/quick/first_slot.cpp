@@ -20,7 +20,6 @@ namespace {
 namespace layout = store::file;
 using layout::Entry;
 using layout::EntryState;
-using layout::Header;
 
 constexpr unsigned kWritableByOthers = 0022;
 constexpr unsigned kTypeMask = 0170000;  // <linux/stat.h> leaves these to libc

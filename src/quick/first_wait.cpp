@@ -182,6 +182,19 @@ bool may_be_above(int control, uint32_t holder) {
 
 // --- the queue
 
+// How long there is nothing to say or to do but to wait; 0: for ever. Somebody at a terminal is
+// told what he waits for, as in run/explain.cpp.
+int64_t longest_wait(const PlainCall& call) {
+  constexpr long kStandardError = 2, kGetAttributes = 0x5401;  // TCGETS, as isatty(3)
+  constexpr int64_t kExplainAfter = 1'000'000'000;
+  char attributes[64];
+  const bool terminal =
+      kernel(__NR_ioctl, kStandardError, kGetAttributes, address(attributes)) == 0;
+  if (!terminal) return call.timeout_ns;
+  const bool sooner = call.timeout_ns > 0 && call.timeout_ns < kExplainAfter;
+  return sooner ? call.timeout_ns : kExplainAfter;
+}
+
 // The place that we have in the queue, and what belongs to it.
 struct Place {
   int fd = 0;  // the control description of the entry's shard; 0: no place
@@ -313,7 +326,7 @@ bool leave_it_to_main(Files& files, uint32_t index, uint64_t ticket, int hold) {
   return false;
 }
 
-// C1 to C5, with the mutex held before and after. False: not to be decided here.
+// C1 to C5, with the mutex held before and after. Unclear: not to be decided here.
 enum class Turn { ours, not_yet, unclear };
 Turn check(int control, Files& files, uint32_t index, uint64_t ticket, int64_t deadline) {
   Look look;
@@ -403,7 +416,8 @@ bool wait_for_turn(const PlainCall& call, Descriptor& directory, const char* nam
   catch_signals();
   int hold = -1;
   if (!free) {
-    const int64_t deadline = call.timeout_ns > 0 ? handover.arrived_ns + call.timeout_ns : 0;
+    const int64_t longest = longest_wait(call);
+    const int64_t deadline = longest > 0 ? handover.arrived_ns + longest : 0;
     set_entry(index, ticket, EntryState::waiting);
     if (!set_byte(fd, F_WRLCK, layout::kWaitByte + ticket) || !write_entry(control.get(), index) ||
         !write_info(control.get(), call, index)) {
