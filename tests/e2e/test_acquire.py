@@ -394,7 +394,7 @@ class Keeper(AcquireCase):
             stdout, stderr = process.communicate(timeout=30)
             if process.returncode != 0:
                 self.assertEqual(process.returncode, 70)
-                self.assertRegex(stderr, r"\Acachify: [^\n]* has died\n\Z")
+                self.assertRegex(stderr, r"\Acachify: [^\n]* has died; try again\n\Z")
             else:
                 self.assertRegex(stdout, r"\A[0-9a-f]+\n\Z")
             if self.store.name == "file":
