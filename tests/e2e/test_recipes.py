@@ -71,18 +71,23 @@ class Recipes(Case):
     def test_cron(self):
         for name in ("sync", "backup", "report", "cleanup"):
             self.program(f"{name}.sh", f"#!/bin/sh\necho {name}\n")
-        lines = [line for line in block(RECIPES, "crontab").splitlines() if not line.startswith("#")]
+        (path, *lines) = [line for line in block(RECIPES, "crontab").splitlines() if not line.startswith("#")]
         self.assertEqual(len(lines), 4)
+        # What cron gives, and the test's own store.
+        given = ["env", "-i", "LOGNAME=ann", f"HOME={self.work}", "SHELL=/bin/sh",
+                 path.replace("/usr/local/bin", str(Path(support.CACHIFY).parent)),
+                 f"CACHIFY_STORE={self.store.url}", "/bin/sh"]  # fmt: skip
+        commands = []
         for line in lines:
             *times, command = line.split(None, 5)
             self.assertRegex(" ".join(times), r"^[0-9*/]+ [0-9*/]+( \*){3}$")
             self.assertNotIn("%", command)  # a newline to cron
             name = re.search(r"\./(\w+)\.sh", command)[1]
-            self.assertEqual(self.said(command, shell=("/bin/sh",)), f"{name}\n")
-        sync, backup = (line.split(None, 5)[5] for line in lines[:2])
+            self.assertEqual(self.said(command, shell=given), f"{name}\n")
+            commands.append(command)
         holder = self.hold("lock", "run", "-k", "sync")
-        self.assertEqual(self.said(sync), "")
-        done = self.shell(backup.replace("30m", "0.1"))
+        self.assertEqual(self.said(commands[0], shell=given), "")
+        done = self.shell(commands[1].replace("30m", "0.1"), given)
         self.assertEqual((done.returncode, done.stdout), (124, ""))
         self.assertEqual(done.stderr.count("\n"), 1)
         self.assertEqual(holder.finish(), 0)

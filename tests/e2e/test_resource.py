@@ -521,8 +521,10 @@ class Crashes(ResourceCase):
         options = ("--create", MAKE, "--destroy", destroy, "--max", "2")
         self.got(*options)
         remover = self.start("resource", "remove", "-k", "r", "--name", "db1")
-        wait_until(self.path("pid").exists, "the destroy runs")
+        wait_until(lambda: self.path("pid").exists() and self.path("pid").read_text(), "the destroy runs")
         self.killed(remover)
+        # Not the next one's reader at the gate.
+        os.kill(int(self.path("pid").read_text()), signal.SIGKILL)
         self.path("pid").unlink()
         self.assertEqual(self.status()["resources"][0]["state"], "being destroyed")
         holder = self.hold_with(*options)
