@@ -50,7 +50,9 @@ Helper::Order destroy_order(const Definition& definition, const Item& item,
 }
 
 std::string create_failure(const Helper& helper, const Made& made, bool fresh) {
-  if (!fresh) return "--create printed " + util::quoted(made.handle) + ", which is there already";
+  if (!fresh)
+    return "--create printed " + util::quoted(made.handle) +
+           ", which is there already; each handle has to be a new one";
   if (!helper.succeeded()) return "--create " + helper.failure();
   if (made.result == Made::Result::made) return {};
   return "--create did not print a handle: one line, and nothing else";
