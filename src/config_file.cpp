@@ -264,6 +264,7 @@ class File {
     }
     if (row.accepts == SettingRow::Accepts::toggle) {
       if (const auto toggle = node.value_exact<bool>()) return *toggle ? "true" : "false";
+      if (const auto number = node.value_exact<int64_t>()) return std::to_string(*number);
     }
     return std::nullopt;
   }
@@ -273,7 +274,7 @@ class File {
       case SettingRow::Accepts::number:
         return "a number, or a text in quotes";
       case SettingRow::Accepts::toggle:
-        return "true or false";
+        return "1, true, yes or 0, false, no";
       case SettingRow::Accepts::text:
         break;
     }

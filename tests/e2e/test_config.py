@@ -62,8 +62,9 @@ class Order(ConfigCase):
         self.assertEqual(lines(CACHIFY_QUIET="1"), 0)
         self.assertGreater(lines(CACHIFY_VERBOSE="yes"), 1)
         self.assertGreater(lines("-v", CACHIFY_QUIET="true"), 1)
-        self.write_config("quiet = true\n")
-        self.assertEqual(lines(), 0)
+        for switch in ("true", "1", '"yes"'):
+            self.write_config(f"quiet = {switch}\n")
+            self.assertEqual(lines(), 0, switch)
         self.assertEqual(lines(CACHIFY_QUIET="no"), 1)
 
     def test_what_the_command_is_told_is_no_default_for_a_cachify_below_it(self):

@@ -427,7 +427,10 @@ class Refusals(RedisCase):
                 self.server("HSET", name, item, "rubbish")
         done = self.cachify(*LOCK, "--wait", "--", "echo", "started")
         self.assertEqual(done.returncode, 69, done.stderr)
-        self.assert_one_message(done, "DAMAGED")
+        self.assert_one_message(done, "DAMAGED", ":lock:{jobs}:*", "delete")
+        done = self.cachify("lock", "status", "-k", "jobs")
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assert_one_message(done, "damaged", "delete")
 
     def test_a_database_of_its_own(self):
         url = self.server.unix_url + "?db=3"

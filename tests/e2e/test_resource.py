@@ -370,6 +370,8 @@ class Steering(ResourceCase):
     def test_status_of_what_never_was_shows_nothing_and_makes_nothing(self):
         now = self.status("never")
         self.assertEqual((now["size"], now["resources"]), (0, []))
+        table = self.cachify("resource", "status", "-k", "never").stdout
+        self.assertEqual(len(table.splitlines()), 1, table)
         self.write_config('[resource.never]\nfrom = ["a"]\n')
         self.assertEqual(self.status("never")["available"], 1)
 

@@ -57,7 +57,8 @@ class Admission {
   void write_waiting_entry();
   bool is_mine(EntryState state) const;
   void dismiss_others();
-  void replace_holders();
+  void ask_holders_to_end();
+  void see_to_their_end();
   // --replace: the holders whose end we have asked for, or somebody has whom we cannot rely on.
   struct Replaced {
     uint64_t ticket;
@@ -99,6 +100,7 @@ class Admission {
   int after_death_ = -1;        // how many of the quick looks after a kernel's ring were taken
   uint32_t holder_in_my_way_ = 0;
   std::vector<Replaced> replaced_;
+  bool asked_on_arrival_ = false;
   std::unique_ptr<Lease> lease_;
 };
 

@@ -42,7 +42,8 @@ std::string unword(std::string_view text) {
 }
 
 [[noreturn]] void damaged() {
-  throw Failure(Failure::Kind::senseless, "the state of this key is damaged");
+  throw Failure(Failure::Kind::senseless,
+                "the state of this key is damaged; delete its keys when nobody holds it or waits");
 }
 
 // Takes the text up to the next blank.

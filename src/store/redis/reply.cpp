@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <string_view>
 
 #include "store/redis/failure.h"
 
@@ -162,9 +163,11 @@ std::optional<Reply> ReplyReader::next() {
   }
   if (object == nullptr) {
     // One item that is not whole yet; hiredis looks for its end from its start each time.
-    const size_t there = reader_->len - reader_->pos;
-    const bool text = there > 0 && reader_->buf[reader_->pos] == '$';
-    if (there > (text ? kLongestText + 1024 : kLongestLine)) senseless("it is too long");
+    const std::string_view there(reader_->buf + reader_->pos, reader_->len - reader_->pos);
+    // A line with its end would have been read, so one that is there is the head of a text. (Its
+    // `$` may have been read, and dropped, already.)
+    const bool text = there.substr(0, 64).find("\r\n") != std::string_view::npos;
+    if (there.size() > (text ? kLongestText + 1024 : kLongestLine)) senseless("it is too long");
     return std::nullopt;
   }
   const std::unique_ptr<Reply> reply(static_cast<Reply*>(object));

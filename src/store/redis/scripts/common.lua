@@ -125,7 +125,9 @@ local function parse(text)
   local r = {}
   r.fence, r.since, r.hard, r.slots, r.weight, r.shared, r.max, r.expiry, r.who =
     string.match(text or '', '^(%d+) (%d+) (%d+) (%S+) (%d+) ([01]) (%d+) (%d+) (.*)$')
-  if not r.who then error('DAMAGED state in ' .. base) end
+  if not r.who then
+    error('DAMAGED state in ' .. base .. '*: delete these keys when nobody holds it or waits')
+  end
   r.fence, r.hard = tonumber(r.fence), tonumber(r.hard)
   r.weight, r.max, r.expiry = tonumber(r.weight), tonumber(r.max), tonumber(r.expiry)
   r.shared = r.shared == '1'
@@ -250,7 +252,7 @@ local function admit(id, r, lease_end)
   notify()
 end
 
--- For the head of the queue that does not fit and may end holders: those that came first, as few as
+-- For the head of the queue, or one who arrives, that does not fit and may end holders: those that came first, as few as
 -- it needs, counting those that are ending already. All holders of a lock have to go: where one
 -- stands in the way, all do.
 local function make_room(r, kill_after)

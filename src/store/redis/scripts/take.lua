@@ -128,6 +128,9 @@ end
 call('ZADD', Q, int(place), id)
 call('HSET', I, id, text_of(me))
 notify()
--- Who may end holders does so now, if it is the head.
-if me.slots ~= '-' then pump() end
+-- Who may end holders does so now: those that stand in its way, also when others wait before it.
+if me.slots ~= '-' then
+  pump()
+  if call('ZSCORE', Q, id) and not fits(me) then make_room(me, kill_after) end
+end
 return waiting()
