@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-SERVER = shutil.which("redis-server")
+# Another server (an older Redis, Valkey) to run the suites on.
+SERVER = shutil.which(os.environ.get("CACHIFY_TEST_REDIS_SERVER", "redis-server"))
 
 
 def missing():

@@ -28,6 +28,10 @@ constexpr util::Duration kWatchfulLook = seconds(5);
 constexpr util::Duration kHeartbeat = seconds(60);
 constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
 
+// A pushed grant that was read later than this is asked for, not relied on: it ends 5 s after it
+// was made, and after a loss of data nobody else is let in for longer than this.
+constexpr util::Duration kFresh = milliseconds(500);
+
 constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
 constexpr int kMostTries = 100;
 constexpr util::Duration kLastAnswer = milliseconds(500);
@@ -83,7 +87,7 @@ Acquisition Admission::run() {
   }
   if (outcome == Outcome::admitted && interrupts_.caught()) outcome = Outcome::interrupted;
   if (outcome != Outcome::admitted) {
-    lease_.reset();
+    give_back();
     leave_quietly();
   }
   Acquisition result;
@@ -104,7 +108,7 @@ TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
   if (answer.kind == TakeAnswer::Kind::wait) {
     place_ = {answer.order, answer.epoch};
     rank_ = answer.rank;
-    server_ahead_us_ = answer.server_now_us - util::boottime_ns() / 1000;
+    server_ahead_us_ = answer.server_now_us - asked_at_ns_ / 1000;
     schedule_look(answer);
   }
   return answer;
@@ -268,13 +272,38 @@ void Admission::sleep_on_list() {
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;
   if (woken->is_error()) client_->fail(*woken);
+  if ((decided_ = rely_on(*woken))) return;
   const TakeAnswer answer = take(*client_, false, request_limit());
   if ((decided_ = follow(answer, client_))) return;
   // For nothing: whoever pushed thought that we were dead, or data was lost.
-  connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
+  connection.send(books_.listening(id_));
   connection.flush(request_limit().within(kCommandTimeout));
   asleep_ = true;
   settle(*side_, answer.pending);
+}
+
+// A grant that came with the wake-up needs no answer to begin with. It is a lease of few seconds,
+// and its first renewal is on the way before COMMAND can start: whatever becomes of us, the server
+// hears of that, or --on-lost acts before the slot is given to somebody else.
+std::optional<Outcome> Admission::rely_on(const Reply& woken) {
+  const auto grant = books_.pushed_grant(woken, id_);
+  if (!grant || grant->epoch != place_.epoch || address_.wait_replicas > 0) return std::nullopt;
+  // Not later than it was: the server said what time it was after we had asked.
+  const int64_t granted_at_ns = (grant->at_us - server_ahead_us_) * 1000;
+  const int64_t now_ns = util::boottime_ns();
+  if (now_ns < granted_at_ns || now_ns - granted_at_ns > kFresh.count()) return std::nullopt;
+  books_.send_keep(*client_, id_, grant->epoch, address_.lease, grant->record, request_limit());
+  client_->forget_undo();
+  cap_ = grant->cap;
+  Grant ours;
+  ours.id = id_;
+  ours.fence = grant->fence;
+  ours.slot = grant->slot;
+  ours.max = grant->cap;
+  lease_ = std::make_unique<RedisLease>(address_, books_, std::move(client_), claim_, ours,
+                                        grant->epoch, grant->record, granted_at_ns,
+                                        RedisLease::Unconfirmed{grant->lease, now_ns});
+  return Outcome::admitted;
 }
 
 // The heartbeat, while client_ goes on sleeping.
@@ -331,6 +360,19 @@ void Admission::explain_when_due() {
   } catch (const Failure&) {
     // Only words; what is wrong shows where it matters.
   }
+}
+
+// Behind its first renewal, if that is under way: done after the slot was given back, it would take
+// the slot again.
+void Admission::give_back() noexcept {
+  if (!lease_) return;
+  try {
+    lease_->release();
+    in_doubt_ = false;
+  } catch (const std::exception&) {
+    // It ends with its lease.
+  }
+  lease_.reset();
 }
 
 // What stays ends with its lease, or when it is not heard of.

@@ -17,10 +17,19 @@ uint64_t random_number() {
 }
 
 std::string random_id() {
+  // With more than 14 letters it would take the server 16 bytes more in each table.
   std::string id;
   uint64_t number = random_number();
-  for (int i = 0; i < 16; ++i, number >>= 4U) id += "0123456789abcdef"[number & 15U];
+  for (int i = 0; i < 13; ++i, number >>= 5U)
+    id += "0123456789abcdefghijklmnopqrstuv"[number & 31U];
   return id;
+}
+
+std::string random_hex() {
+  std::string digits;
+  uint64_t number = random_number();
+  for (int i = 0; i < 16; ++i, number >>= 4U) digits += "0123456789abcdef"[number & 15U];
+  return digits;
 }
 
 util::Duration jittered(util::Duration duration) {
