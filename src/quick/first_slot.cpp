@@ -7,6 +7,7 @@
 #include <linux/time.h>
 #include <linux/utsname.h>
 
+#include "quick/first_command.h"
 #include "quick/handover.h"
 #include "quick/head.h"
 #include "quick/kernel.h"
@@ -219,6 +220,7 @@ bool take_first_slot(const PlainCall& call) {
   handover.control_fd = control.keep();
   handover.hold_fd = hold.keep();
   handover.admitted = true;
+  reset_child_signal();
   return true;
 }
 

@@ -33,6 +33,10 @@ bool is_plain_duration(const char* text) {
   size_t n = 0;
   while (is_digit(text[n]) && n < 6) ++n;
   if (n == 0) return false;
+  // Nothing is another question: whether that is to wait.
+  size_t zeros = 0;
+  while (text[zeros] == '0') ++zeros;
+  if (zeros >= n) return false;
   const char* unit = text + n;
   return *unit == '\0' || same(unit, "ms") || same(unit, "s") || same(unit, "m") ||
          same(unit, "h") || same(unit, "d");
@@ -131,6 +135,7 @@ bool read_words(int argc, char** argv, PlainCall& call) {
   call.max = call.lock ? 1 : small_number(options.max);
   call.key = options.key;
   call.store = options.store;
+  call.wait = options.wait != nullptr || options.timeout != nullptr;
   return call.max != 0;
 }
 

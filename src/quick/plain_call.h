@@ -12,6 +12,7 @@ struct PlainCall {
   const char* key;
   const char* store;  // the URL; nullptr: the default
   uint32_t max;
+  bool wait;
   char** command;  // argv of COMMAND, up to a nullptr
   char** environment;
   const char* path;  // PATH; nullptr: not set

@@ -10,7 +10,6 @@ from support import CACHIFY, Case, FileStore, main, wait_until
 
 POOL = ("pool", "run", "-k", "jobs", "-n")
 LOCK = ("lock", "run", "-k", "jobs")
-SENTINEL = shutil.which("redis-sentinel")
 OPENSSL = shutil.which("openssl")
 TLS_PROGRAM = os.path.join(os.path.dirname(CACHIFY), "cachify-tls")
 
@@ -152,7 +151,7 @@ class Tls(Several):
 
 class Sentinels(Several):
     def reason_to_skip(self):
-        return missing() if SENTINEL else "redis-sentinel is not installed"
+        return missing()
 
     def setUp(self):
         super().setUp()
@@ -167,7 +166,7 @@ class Sentinels(Several):
                 f"sentinel monitor main 127.0.0.1 {self.master.port} 2\n"
                 "sentinel down-after-milliseconds main 1000\n"
                 "sentinel failover-timeout main 4000\n")
-            self.sentinels.append(self.server(program=SENTINEL, config=config))
+            self.sentinels.append(self.server("--sentinel", config=config))
         ports = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         self.env["CACHIFY_STORE"] = f"redis+sentinel://{ports}/main?lease=8s"
         for sentinel in self.sentinels:

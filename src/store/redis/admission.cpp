@@ -6,6 +6,7 @@
 #include <array>
 
 #include "errors.h"
+#include "quick/handover.h"
 #include "store/inherited.h"
 #include "store/redis/failure.h"
 #include "store/redis/lease.h"
@@ -46,7 +47,7 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
       patience_(patience),
       interrupts_(interrupts),
       observer_(observer),
-      id_(random_id()),
+      id_(quick::handover.asked ? quick::handover.id : random_id()),
       started_(util::monotonic_now()),
       client_(std::make_unique<Client>(address)),
       side_(std::make_unique<Client>(address)) {
@@ -85,7 +86,10 @@ Acquisition Admission::run() {
     leave_quietly();
     throw;
   }
-  if (outcome == Outcome::admitted && interrupts_.caught()) outcome = Outcome::interrupted;
+  // (Not when the quick start has let COMMAND run: then the signal is for that.)
+  if (outcome == Outcome::admitted && interrupts_.caught() && !quick::handover.started) {
+    outcome = Outcome::interrupted;
+  }
   if (outcome != Outcome::admitted) {
     give_back();
     leave_quietly();
@@ -100,7 +104,7 @@ Acquisition Admission::run() {
 
 TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
   in_doubt_ = true;
-  asked_at_ns_ = util::boottime_ns();
+  asked_at_ns_ = quick::handover.asked ? quick::handover.asked_at_ns : util::boottime_ns();
   const TakeAnswer answer =
       books_.take(client, claim_, id_, place_, address_.lease, patience_.wait, listen, limit);
   cap_ = answer.cap;

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "errors.h"
+#include "store/redis/id_letters.h"
 
 namespace cachify::store::redis {
 
@@ -17,11 +18,8 @@ uint64_t random_number() {
 }
 
 std::string random_id() {
-  // With more than 14 letters it would take the server 16 bytes more in each table.
-  std::string id;
-  uint64_t number = random_number();
-  for (int i = 0; i < 13; ++i, number >>= 5U)
-    id += "0123456789abcdefghijklmnopqrstuv"[number & 31U];
+  std::string id(kIdLetters, '0');
+  write_id(random_number(), id.data());
   return id;
 }
 
