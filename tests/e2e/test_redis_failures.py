@@ -406,10 +406,9 @@ class Refusals(RedisCase):
             self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_full_address_book_of_clients_is_said(self):
-        self.server("CONFIG", "SET", "maxclients", "1")
         keep = self.server.connect()
         self.addCleanup(keep.close)
-        keep("PING")
+        keep("CONFIG", "SET", "maxclients", "1")
         self.unavailable("max number of clients")
 
 

@@ -228,7 +228,7 @@ class Cluster(Several):
                       for _ in range(3)]
         for number, node in enumerate(self.nodes):
             first, last = number * 16384 // 3, (number + 1) * 16384 // 3 - 1
-            node("CLUSTER", "ADDSLOTSRANGE", first, last)
+            node("CLUSTER", "ADDSLOTS", *range(first, last + 1))
             node("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
             node("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
