@@ -30,6 +30,8 @@ class Quick(Case):
         out = done.stdout
         try:
             report = json.loads(out)
+            if not isinstance(report, dict):
+                raise ValueError("a number by chance")
             report = {k: v for k, v in report.items() if k not in ("pid", "ppid")}
             if "environment" in report:
                 report["environment"] = sorted(
