@@ -22,25 +22,6 @@ namespace {
 using store::file::Entry;
 using store::file::EntryState;
 
-// Sleeps until one of our signals is pending. Reads none of them.
-bool wait_for_signal() {
-  struct pollfd entry;
-  entry.fd = handover.signal_fd;
-  entry.events = POLLIN;
-  entry.revents = 0;
-  return kernel(__NR_poll, address(&entry), 1, -1) == 1;
-}
-
-// The code with which the command exited; -1 when it has not, or when that is not all there is.
-int plain_exit_code() {
-  siginfo_t info;
-  info.si_pid = 0;
-  const long result =
-      kernel(__NR_waitid, P_PID, handover.pid, address(&info), WEXITED | WNOHANG | WNOWAIT);
-  if (result != 0 || info.si_pid != handover.pid || info.si_code != CLD_EXITED) return -1;
-  return (pending_signals(handover.given_mask) & ~bit(SIGCHLD)) == 0 ? info.si_status : -1;
-}
-
 void clear(Entry& entry) {
   auto* words = reinterpret_cast<uint64_t*>(&entry);
   for (size_t i = 0; i < sizeof entry / sizeof *words; ++i) words[i] = 0;
@@ -88,8 +69,25 @@ void give_back(const PlainCall& call) {
 
 }  // namespace
 
+bool wait_for_signal(int milliseconds) {
+  struct pollfd entry;
+  entry.fd = handover.signal_fd;
+  entry.events = POLLIN;
+  entry.revents = 0;
+  return kernel(__NR_poll, address(&entry), 1, milliseconds) == 1;
+}
+
+int plain_exit_code() {
+  siginfo_t info;
+  info.si_pid = 0;
+  const long result =
+      kernel(__NR_waitid, P_PID, handover.pid, address(&info), WEXITED | WNOHANG | WNOWAIT);
+  if (result != 0 || info.si_pid != handover.pid || info.si_code != CLD_EXITED) return -1;
+  return (pending_signals(handover.given_mask) & ~bit(SIGCHLD)) == 0 ? info.si_status : -1;
+}
+
 void see_to_the_end(const PlainCall& call) {
-  if (!wait_for_signal()) return;
+  if (!wait_for_signal(-1)) return;
   const int code = plain_exit_code();
   if (code < 0) return;
   if (!find_our_entry()) return;

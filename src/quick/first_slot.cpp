@@ -135,7 +135,9 @@ bool take_first_slot(const PlainCall& call) {
   Place place;
   if (!find_place(call, place)) {
     if (!call.waits || call.max != 1) return false;
-    return wait_for_turn(call, directory, name, control);
+    if (!wait_for_turn(call, directory, name, control)) return false;
+    default_child_signal();
+    return true;
   }
 
   enter(place, call);
@@ -166,6 +168,7 @@ bool take_first_slot(const PlainCall& call) {
   handover.control_fd = control.keep();
   handover.hold_fd = hold.keep();
   handover.admitted = true;
+  default_child_signal();
   return true;
 }
 

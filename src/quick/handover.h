@@ -28,6 +28,17 @@ struct Handover {
   int64_t waited_ns;
   int signal_fd;  // a signalfd of what is blocked; 0: none. The Supervisor takes it over
   int pid;
+
+  // Redis: the first request for a slot was written to `socket`; Client::send() takes over and
+  // clears this. What has come of the answer stands in `answer`.
+  bool asked;
+  int socket;
+  char id[16];
+  int64_t asked_at_ns;  // CLOCK_BOOTTIME, before
+  const char* answer;
+  uint32_t answer_size;
+  uint32_t cap;
+
   unsigned* bell;  // mapped; pools only
 };
 

@@ -43,7 +43,8 @@ inline void set_action(int signal, const Action* action, Action* given) {
   kernel(__NR_rt_sigaction, signal, address(action), address(given), sizeof action->mask);
 }
 
-// As Interrupts does, which takes this over with the mask.
+// To be called once a slot or a place is ours: commands have to be waited for. As Interrupts does,
+// which takes this over with the mask; it is put back for the command.
 inline void default_child_signal() {
   const Action by_default{kDefault, 0, 0, 0};
   Action given;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "errors.h"
+#include "quick/handover.h"
 #include "store/inherited.h"
 #include "store/redis/failure.h"
 #include "store/redis/lease.h"
@@ -30,6 +31,10 @@ constexpr util::Duration kHeartbeat = seconds(60);
 constexpr util::Duration kLookAhead = seconds(2);
 constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
 
+// A pushed grant that was read later than this is asked for, not relied on: it ends 5 s after it
+// was made, and after a loss of data nobody else is let in for longer than this.
+constexpr util::Duration kFresh = milliseconds(500);
+
 constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
 constexpr int kMostTries = 100;
 constexpr util::Duration kLastAnswer = milliseconds(500);
@@ -44,7 +49,7 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
       patience_(patience),
       interrupts_(interrupts),
       observer_(observer),
-      id_(random_id()),
+      id_(quick::handover.asked ? quick::handover.id : random_id()),
       started_(util::monotonic_now()),
       client_(std::make_unique<Client>(address)),
       side_(std::make_unique<Client>(address)) {
@@ -83,9 +88,12 @@ Acquisition Admission::run() {
     leave_quietly();
     throw;
   }
-  if (outcome == Outcome::admitted && interrupts_.caught()) outcome = Outcome::interrupted;
+  // (Not when the quick start has let COMMAND run: then the signal is for that.)
+  if (outcome == Outcome::admitted && interrupts_.caught() && !quick::handover.started) {
+    outcome = Outcome::interrupted;
+  }
   if (outcome != Outcome::admitted) {
-    lease_.reset();
+    give_back();
     leave_quietly();
   }
   Acquisition result;
@@ -98,7 +106,7 @@ Acquisition Admission::run() {
 
 TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
   in_doubt_ = true;
-  asked_at_ns_ = util::boottime_ns();
+  asked_at_ns_ = quick::handover.asked ? quick::handover.asked_at_ns : util::boottime_ns();
   const TakeAnswer answer =
       books_.take(client, claim_, id_, place_, address_.lease, patience_.wait, listen, limit);
   cap_ = answer.cap;
@@ -106,7 +114,7 @@ TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
   if (answer.kind == TakeAnswer::Kind::wait) {
     place_ = {answer.order, answer.epoch};
     rank_ = answer.rank;
-    server_ahead_us_ = answer.server_now_us - util::boottime_ns() / 1000;
+    server_ahead_us_ = answer.server_now_us - asked_at_ns_ / 1000;
     schedule_look(answer);
   }
   return answer;
@@ -286,14 +294,39 @@ void Admission::sleep_on_list() {
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;
   if (woken->is_error()) client_->fail(*woken);
+  if ((decided_ = rely_on(*woken))) return;
   const TakeAnswer answer = take(*client_, false, request_limit());
   if ((decided_ = follow(answer, client_))) return;
   // For nothing: whoever pushed thought that we were dead, or data was lost.
-  connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
+  connection.send(books_.listening(id_));
   connection.flush(request_limit().within(kCommandTimeout));
   asleep_ = true;
   settle(*side_, answer.pending);
   clear_the_way(answer);
+}
+
+// A grant that came with the wake-up needs no answer to begin with. It is a lease of few seconds,
+// and its first renewal is on the way before COMMAND can start: whatever becomes of us, the server
+// hears of that, or --on-lost acts before the slot is given to somebody else.
+std::optional<Outcome> Admission::rely_on(const Reply& woken) {
+  const auto grant = books_.pushed_grant(woken, id_);
+  if (!grant || grant->epoch != place_.epoch || address_.wait_replicas > 0) return std::nullopt;
+  // Not later than it was: the server said what time it was after we had asked.
+  const int64_t granted_at_ns = (grant->at_us - server_ahead_us_) * 1000;
+  const int64_t now_ns = util::boottime_ns();
+  if (now_ns < granted_at_ns || now_ns - granted_at_ns > kFresh.count()) return std::nullopt;
+  books_.send_keep(*client_, id_, grant->epoch, address_.lease, grant->record, request_limit());
+  client_->forget_undo();
+  cap_ = grant->cap;
+  Grant ours;
+  ours.id = id_;
+  ours.fence = grant->fence;
+  ours.slot = grant->slot;
+  ours.max = grant->cap;
+  lease_ = std::make_unique<RedisLease>(address_, books_, std::move(client_), claim_, ours,
+                                        grant->epoch, grant->record, granted_at_ns,
+                                        RedisLease::Unconfirmed{grant->lease, now_ns});
+  return Outcome::admitted;
 }
 
 // The heartbeat, while client_ goes on sleeping.
@@ -352,6 +385,19 @@ void Admission::explain_when_due() {
   } catch (const Failure&) {
     // Only words; what is wrong shows where it matters.
   }
+}
+
+// Behind its first renewal, if that is under way: done after the slot was given back, it would take
+// the slot again.
+void Admission::give_back() noexcept {
+  if (!lease_) return;
+  try {
+    lease_->release();
+    in_doubt_ = false;
+  } catch (const std::exception&) {
+    // It ends with its lease.
+  }
+  lease_.reset();
 }
 
 // What stays ends with its lease, or when it is not heard of.

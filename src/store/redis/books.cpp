@@ -119,12 +119,31 @@ TakeAnswer Books::take(Client& client, const Claim& claim, const std::string& id
       claim.replace ? microseconds_text(claim.replace->kill_after) : "0",
       text_of(claim.who, util::pid_namespace()),
   };
-  const Command listening = listen ? Command{"BLPOP", keys_.wake_up(id), "0"} : Command{};
-  const TakeAnswer answer = take_answer(client.request(kTake, keys_, arguments, limit, listening));
+  const Command behind = listen ? listening(id) : Command{};
+  const TakeAnswer answer = take_answer(client.request(kTake, keys_, arguments, limit, behind));
   if (listen && answer.kind != TakeAnswer::Kind::wait) {
     static_cast<void>(client.connection()->receive(limit.within(kCommandTimeout)));
   }
   return answer;
+}
+
+Command Books::listening(const std::string& id) const {
+  return {"BLPOP", keys_.wake_up(id), keys_.grant(id), "0"};
+}
+
+std::optional<PushedGrant> Books::pushed_grant(const Reply& woken, const std::string& id) const {
+  if (woken.at(0).string() != keys_.grant(id)) return std::nullopt;
+  std::string_view text = woken.at(1).string();
+  PushedGrant grant;
+  grant.at_us = next_number<int64_t>(text);
+  grant.lease = microseconds(next_number<int64_t>(text));
+  grant.epoch = next_word(text);
+  grant.cap = next_number<int64_t>(text);
+  grant.record = text;
+  const Record record = parse_record(text);
+  grant.fence = record.fence;
+  grant.slot = record.slot;
+  return grant;
 }
 
 void Books::send_keep(Client& client, const std::string& id, const std::string& epoch,

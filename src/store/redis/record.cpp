@@ -46,7 +46,8 @@ std::string unword(std::string_view text) {
                 "the state of this key is damaged; delete its keys when nobody holds it or waits");
 }
 
-// Takes the text up to the next blank.
+}  // namespace
+
 std::string_view next_word(std::string_view& text) {
   const size_t end = text.find(' ');
   if (end == std::string_view::npos) damaged();
@@ -64,7 +65,7 @@ Number next_number(std::string_view& text) {
   return number;
 }
 
-}  // namespace
+template int64_t next_number<int64_t>(std::string_view& text);
 
 std::string text_of(const Who& who, uint64_t pid_namespace) {
   return std::to_string(who.pid) + " " + std::to_string(who.uid) + " " +

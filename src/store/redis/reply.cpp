@@ -54,11 +54,19 @@ void* make_nil(const redisReadTask* task) noexcept {
   return place_for(task);
 }
 
+// hiredis itself refuses what is nested deeper than 7 (0.14) or 9 (1.0), or nothing (from 1.1 on).
+bool is_too_deep(const redisReadTask* task) noexcept {
+  constexpr int kDeepest = 7;
+  int depth = 0;
+  for (; task != nullptr; task = task->parent) ++depth;
+  return depth > kDeepest;
+}
+
 // The count is an int in hiredis 0.14 and a size_t from 1.0 on.
 template <class Count>
 void* make_array(const redisReadTask* task, Count count) noexcept {
   auto& left = *static_cast<size_t*>(task->privdata);
-  if (static_cast<size_t>(count) > left) return nullptr;
+  if (static_cast<size_t>(count) > left || is_too_deep(task)) return nullptr;
   left -= static_cast<size_t>(count);
   Reply* reply = place_for(task);
   if (reply == nullptr) return nullptr;

@@ -38,6 +38,7 @@ extern const Script kMap;
 struct Keys {
   Keys(const std::string& prefix, Kind kind, const std::string& key);
   std::string wake_up(const std::string& id) const { return base + "g:" + id; }
+  std::string grant(const std::string& id) const { return base + "n:" + id; }
   std::string mark(const std::string& id) const { return base + "e:" + id; }
   std::string watchers() const { return base + "w"; }
   const std::string& queue() const { return names[1]; }

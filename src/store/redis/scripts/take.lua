@@ -13,7 +13,7 @@ queue_max = tonumber(queue_max)
 
 local me = {
   fence = 0, since = int(now), hard = 0, weight = tonumber(weight),
-  slots = (replace == 'running' or replace == 'both') and '-' .. kill_after or '-',
+  slots = (replace == 'running' or replace == 'both') and '-' .. kill_after or '-n',
   shared = shared == '1', max = tonumber(max), expiry = tonumber(expiry), who = who,
 }
 
@@ -40,28 +40,25 @@ local function refuse(kind, obstructed)
   return {kind, {cap_of(me), obstructed or 0}, pending(id), endless_holders()}
 end
 
--- `at_once`: it did not wait, and this is the first answer about it.
-local function admitted(at_once)
-  local r = record(id)
-  local came = not at_once and call('ZSCORE', P, id)
-  local lease_end = now + lease
-  if r.hard > 0 then lease_end = math.min(lease_end, r.hard) end
+-- `r`, `text`: its record where it did not wait, and this is the first answer about it.
+local function admitted(r, text)
+  local at_once = r
+  if not at_once then
+    text = call('HGET', I, id)
+    r = parse(text)
+    call('ZADD', H, int(r.hard > 0 and math.min(now + lease, r.hard) or now + lease), id)
+  end
   span = math.max(span, lease)
-  call('ZADD', H, int(lease_end), id)
   save_meta()
   touch(H, I, B)
-  if came then
-    call('ZREM', P, id)
-    local waited = math.max(tonumber(r.since) - tonumber(came), 0)
-    count('waited_us', waited)
-    if waited > tonumber(call('HGET', M, 'longest_wait_us') or 0) then
-      call('HSET', M, 'longest_wait_us', int(waited))
-    end
+  if at_once then
+    count('admitted')
+  elseif confirm(id, r.since) then
+    call('DEL', base .. 'n:' .. id)
   end
-  if at_once or came then count('admitted') end
   if follow == '1' then wake(id) end
   local first = string.match(r.slots, '^%d+')
-  return {'OK', {r.fence, tonumber(first), cap_of(r), epoch, text_of(r)}, pending(id)}
+  return {'OK', {r.fence, tonumber(first), cap_of(r), epoch, text}, pending(id)}
 end
 
 local function waiting()
@@ -116,9 +113,9 @@ end
 local turn = my_turn()
 if not turn and pump() > 0 then turn = my_turn() end
 if turn then
-  admit(id, me, now + lease)
+  local text = admit(id, me, now + lease)
   if purged > 0 then pump() end
-  return admitted(true)
+  return admitted(me, text)
 end
 -- While holders are still being heard of again, nobody can tell whether it is full.
 if wait ~= '1' then return refuse(now < hold and 'LOST' or 'FULL', behind(me)) end
@@ -129,7 +126,7 @@ call('ZADD', Q, int(place), id)
 call('HSET', I, id, text_of(me))
 notify()
 -- Who may end holders does so now: those that stand in its way, also when others wait before it.
-if me.slots ~= '-' then
+if me.slots ~= '-n' then
   pump()
   if call('ZSCORE', Q, id) and not fits(me) then make_room(me, kill_after) end
 end
