@@ -2,12 +2,14 @@
 # bash completion for cachify
 #
 # What can be given is listed once, in _cachify_options and _cachify_values; a test compares the
-# former with the help texts. Keys and ids that are live are asked of cachify itself.
+# former with the help texts. Keys, ids and names that are live are asked of cachify itself; profiles and
+# resources that are defined are looked up in the configuration file.
 
 _cachify_global_options='--store --prefix --profile --config -q --quiet -v --verbose --version -h --help'
 _cachify_claim_options='-k --key -a --arg --weight -w --wait -t --timeout --priority --queue-max
   --replace -E --conflict-exit-code --kill-after'
 _cachify_run_options="$_cachify_claim_options --on-full --on-lost -g --group --no-inherit"
+_cachify_stores='file: redis:// rediss:// redis+unix:// redis+sentinel:// redis+cluster:// py-cachify+redis://'
 
 _cachify_resource_options='-k --key -a --arg --count --from --create --create-timeout --min -n --max
   --max-life --check --destroy -w --wait -t --timeout --priority --queue-max --shed-at
@@ -41,18 +43,40 @@ _cachify_options() {
   echo "$_cachify_global_options"
 }
 
+# Prints the names X of the tables [$1.X] in the configuration file.
+_cachify_configured() {
+  local word file=$CACHIFY_CONFIG
+  for word in "${_cachify_program[@]}"; do
+    [[ $word == --config=* ]] && file=${word#--config=}
+  done
+  if [[ -z $file ]]; then
+    file=${XDG_CONFIG_HOME:-$HOME/.config}/cachify/config.toml
+    [[ -e $file ]] || file=/etc/cachify/config.toml
+  fi
+  [[ -f $file ]] && sed -n "s/^[[:blank:]]*\\[ *$1 *\\. *[\"']\\{0,1\\}\\([^]\"']*[^]\"' ]\\)[\"']\\{0,1\\} *\\].*/\\1/p" \
+    "$file" 2>/dev/null
+}
+
 # Prints what stands in the store: of "keys" the keys of $2 (pool, lock), of "ids" who holds the key
-# $_cachify_key of $2. Says nothing within a second: then nothing is offered.
+# $_cachify_key of $2, of "names" its resources. Says nothing within a second: then nothing is offered.
 _cachify_live() {
   local ask=(timeout 1 "${_cachify_program[@]}" "$2")
   case $1 in
     keys)
+      if [[ $2 == resource ]]; then
+        _cachify_configured resource | sed 's/[{}]/&&/g'
+        return
+      fi
       # A brace in KEY is written twice. Keys with quotes or control characters are left out.
       "${ask[@]}" list --json | grep -o '{"key":"[^"\\]*"' | sed 's/^{"key":"//; s/"$//; s/[{}]/&&/g'
       ;;
     ids)
       "${ask[@]}" status --key "$_cachify_key" --json | sed 's/"waiters":.*//' |
         grep -o '{"id":"[^"\\]*"' | sed 's/^{"id":"//; s/"$//'
+      ;;
+    names)
+      "${ask[@]}" status --key "$_cachify_key" --json | grep -o '{"name":"[^"\\]*"' |
+        sed 's/^{"name":"//; s/"$//'
       ;;
   esac 2>/dev/null </dev/null
 }
@@ -85,6 +109,23 @@ _cachify_values() {
         _cachify_offer "$2" < <(_cachify_live ids "${3%% *}")
       return 0
       ;;
+    --name)
+      [[ -n $_cachify_ask && -n $_cachify_key && $3 == 'resource remove' ]] &&
+        _cachify_offer "$2" < <(_cachify_live names resource)
+      return 0
+      ;;
+    --profile)
+      [[ -n $_cachify_ask ]] && _cachify_offer "$2" < <(_cachify_configured profile)
+      return 0
+      ;;
+    --store)
+      compopt -o nospace 2>/dev/null
+      case $2 in
+        file:*) _cachify_offer "$2" < <(compgen -P file: -S / -d -- "${2#file:}") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W "$_cachify_stores" -- "$2") ;;
+      esac
+      return
+      ;;
     --on-lost) words='warn term kill' ;;
     --replace) words='running waiting both' ;;
     --until) words='free empty idle' ;;
@@ -93,7 +134,6 @@ _cachify_values() {
       return
       ;;
     --slot-exp | --exp | -t | --timeout) words='none' ;;
-    --store) words='file:' ;;
     --halt) words='never soon now' ;;
     --results)
       compopt -o dirnames 2>/dev/null
@@ -107,8 +147,8 @@ _cachify_values() {
       ;;
     -a | --arg | -n | --max | --weight | --priority | --queue-max | --shed-at | \
       --count | --from | --create | --create-timeout | --min | --max-life | --check | --destroy | \
-      --name | --below | --reserve | --colsep | --queue | --retries | --idle-timeout | \
-      --total-timeout | -E | --conflict-exit-code | --on-full | --kill-after | --prefix | --profile) ;;
+      --below | --reserve | --colsep | --queue | --retries | --idle-timeout | \
+      --total-timeout | -E | --conflict-exit-code | --on-full | --kill-after | --prefix) ;;
     *) return 1 ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$2")

@@ -1,7 +1,7 @@
 # fish completion for cachify
 #
-# A test compares these options with the help texts. Keys and ids that are live are asked of cachify
-# itself.
+# A test compares these options with the help texts. Keys, ids and names that are live are asked of
+# cachify itself; profiles and resources that are defined are looked up in the configuration file.
 
 # The words before --, the program's name and options left out.
 function __cachify_nouns
@@ -68,19 +68,58 @@ function __cachify_ask
     timeout 1 $given $argv 2>/dev/null </dev/null
 end
 
+# The names X of the tables [$argv.X] in the configuration file.
+function __cachify_configured
+    set -l words (commandline -opc)
+    set -l file $CACHIFY_CONFIG
+    set -l at (contains -i -- --config $words)
+    and set file $words[(math $at + 1)]
+    set -l given (string replace -f -- --config= '' $words)
+    and set file $given[-1]
+    if test -z "$file"
+        set -l home $XDG_CONFIG_HOME
+        test -n "$home"; or set home $HOME/.config
+        set file $home/cachify/config.toml
+        test -e $file; or set file /etc/cachify/config.toml
+    end
+    test -f "$file"
+    and string replace -rf '^\s*\[ *'$argv' *\. *["\']?([^\]"\']*[^\]"\' ])["\']? *\].*' '$1' <$file 2>/dev/null
+end
+
+function __cachify_stores
+    if string match -q 'file:*' -- (commandline -ct)
+        __fish_complete_directories (commandline -ct | string replace file: '') '' | string replace -r '^' file:
+    else
+        printf '%s\n' file: redis:// rediss:// redis+unix:// redis+sentinel:// redis+cluster:// py-cachify+redis://
+    end
+end
+
 # A brace in KEY is written twice. Keys with quotes or control characters are left out.
 function __cachify_keys
+    if test (__cachify_nouns)[1] = resource
+        __cachify_configured resource | sed 's/[{}]/&&/g'
+        return
+    end
     __cachify_ask (__cachify_nouns)[1] list --json | grep -o '{"key":"[^"\\\\]*"' |
         sed 's/^{"key":"//; s/"$//; s/[{}]/&&/g'
 end
 
-function __cachify_ids
+# What status says of the key in the line.
+function __cachify_status
     set -l words (commandline -opc)
     set -l key (string replace -f -- --key= '' $words)
     set -l at (contains -i -- --key $words; or contains -i -- -k $words)
     and set key $words[(math $at + 1)]
     test -n "$key"; or return
-    __cachify_ask (__cachify_nouns)[1] status --key=$key --json | sed 's/"waiters":.*//; s/{"id":/\n&/g' |
+    __cachify_ask (__cachify_nouns)[1] status --key=$key --json
+end
+
+function __cachify_names
+    __cachify_status | grep -o '{"name":"[^"\\\\]*"' | sed 's/^{"name":"//; s/"$//'
+end
+
+function __cachify_ids
+    __cachify_status | sed 's/"waiters":.*//; s/{"id":/\n&/g' |
         sed -n 's/^{"id":"\([^"\\\\]*\)".*"pid":\([0-9]*\),.*"command":"\(\([^"\\\\]\|\\\\.\)*\)".*/\1\tpid \2: \3/p'
 end
 
@@ -114,9 +153,9 @@ complete -c cachify -n '__cachify_at resource; or __cachify_at help resource' -a
 complete -c cachify -n '__cachify_at resource; or __cachify_at help resource' -a stop -d 'Destroy all'
 complete -c cachify -n '__cachify_at help' -a 'pool lock resource doctor'
 
-complete -c cachify -n 'not __cachify_in_command' -l store -x -a file: -d 'Where slots are kept'
+complete -c cachify -n 'not __cachify_in_command' -l store -x -a '(__cachify_stores)' -d 'Where slots are kept'
 complete -c cachify -n 'not __cachify_in_command' -l prefix -x -d 'Stands before every key'
-complete -c cachify -n 'not __cachify_in_command' -l profile -x -d 'Profile of the configuration file'
+complete -c cachify -n 'not __cachify_in_command' -l profile -x -a '(__cachify_configured profile)' -d 'Profile of the configuration file'
 complete -c cachify -n 'not __cachify_in_command' -l config -r -F -d 'Configuration file'
 complete -c cachify -n 'not __cachify_in_command' -s q -l quiet -d 'Print only errors'
 complete -c cachify -n 'not __cachify_in_command' -s v -l verbose -d 'Explain waiting and refusals'
@@ -154,9 +193,8 @@ complete -c cachify -n '__cachify_in pool wait' -l until -x -a 'free empty idle'
 complete -c cachify -n '__cachify_in pool wait' -s t -l timeout -x -a none -d 'Wait at most so long'
 complete -c cachify -n '__cachify_in pool size' -l below -x -d 'Exit 0 when fewer are in use'
 
-for verb in 'resource add' 'resource remove'
-    complete -c cachify -n "__cachify_in $verb" -l name -x -d 'The name or handle'
-end
+complete -c cachify -n '__cachify_in resource add' -l name -x -d 'The name or handle'
+complete -c cachify -n '__cachify_in resource remove' -l name -x -a '(__cachify_names)' -d 'The name or handle'
 complete -c cachify -n '__cachify_in resource run' -l count -x -d 'Take so many at once'
 complete -c cachify -n '__cachify_in resource run' -l from -x -d 'What there is'
 complete -c cachify -n '__cachify_in resource run' -l create -x -d 'Make one and print its handle'

@@ -91,20 +91,31 @@ class File {
       for (const auto& [name, node] : *profiles) {
         const toml::table* table = node.as_table();
         if (table == nullptr)
-          throw ConfigError(place(node.source()) + "profile." + text_of(name) + " must be a table");
+          throw ConfigError(place(node.source()) + "profile." + text_of(name) +
+                            " must be a table, [profile." + text_of(name) + "]");
         const bool is_chosen = name == profile;
         found = found || is_chosen;
         apply_table(is_chosen ? settings : scratch, *table, nullptr);
       }
     }
     if (!found && !profile.empty())
-      throw ConfigError(path_ + " has no profile " + util::quoted(profile));
+      throw ConfigError(path_ + " has no profile " + util::quoted(profile) + known_profiles());
     settings.config_file = path_;
     settings.profile = profile;
   }
 
  private:
   static std::string text_of(const toml::key& key) { return std::string(key.str()); }
+
+  std::string known_profiles() const {
+    const toml::table* profiles = root_["profile"].as_table();
+    std::string names;
+    if (profiles != nullptr) {
+      for (const auto& [name, node] : *profiles)
+        names += (names.empty() ? "" : ", ") + text_of(name);
+    }
+    return names.empty() ? "; it has none" : "; it has " + util::quoted(names);
+  }
 
   std::string place(const toml::source_region& source) const {
     return path_ + ":" + std::to_string(source.begin.line) + ": ";
@@ -139,7 +150,8 @@ class File {
   void apply_value(Settings& settings, const std::string& name, const toml::node& node) const {
     const SettingRow* row = find_setting(name);
     if (row == nullptr)
-      throw ConfigError(place(node.source()) + "there is no setting named " + util::quoted(name));
+      throw ConfigError(place(node.source()) + "there is no setting named " + util::quoted(name) +
+                        "; see man cachify.toml");
     const auto value = value_for(*row, node);
     const std::string expected = value ? row->apply(settings, *value) : std::string();
     if (!value) mismatch(node, name, form_of(*row));
@@ -156,11 +168,13 @@ class File {
       const std::string key = text_of(name);
       const toml::table* table = entry.as_table();
       if (table == nullptr)
-        throw ConfigError(place(entry.source()) + "resource." + key + " must be a table");
+        throw ConfigError(place(entry.source()) + "resource." + key +
+                          " must be a table, [resource." + key + "]");
       resource::DefinitionParts parts;
       for (const auto& [part, value] : *table) apply_part(parts, text_of(part), value);
       try {
-        if (!resource::complete(parts)) throw UsageError("from or create is missing");
+        if (!resource::complete(parts))
+          throw UsageError("from or create is missing; it says what there is");
       } catch (const UsageError& failure) {
         throw ConfigError(place(entry.source()) + "resource." + key + ": " + failure.what());
       }
@@ -209,7 +223,7 @@ class File {
       duration(parts.create_timeout);
     } else {
       throw ConfigError(place(node.source()) + "a resource has no setting named " +
-                        util::quoted(name));
+                        util::quoted(name) + "; see man cachify.toml");
     }
   }
 

@@ -81,7 +81,7 @@ void apply_default_file(Settings& settings, const std::string& profile) {
   if (apply_config_file(settings, "/etc/cachify/config.toml", profile)) return;
   if (!profile.empty())
     throw ConfigError("there is no configuration file that could define the profile " +
-                      util::quoted(profile));
+                      util::quoted(profile) + "; write one, or name no profile");
 }
 
 }  // namespace
@@ -97,7 +97,8 @@ Settings load_settings(const Overrides& overrides) {
     // calls.
     if (!quick::handover.admitted) apply_default_file(settings, profile);
   } else if (!apply_config_file(settings, config, profile)) {
-    throw ConfigError("the configuration file " + util::quoted(config) + " does not exist");
+    throw ConfigError("the configuration file " + util::quoted(config) + " does not exist" +
+                      (overrides.config ? "; correct --config" : "; correct CACHIFY_CONFIG"));
   }
   apply_environment(settings, variables);
 

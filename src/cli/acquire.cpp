@@ -32,7 +32,7 @@ class Acquire : public Command {
 
   void add_options(OptionTable& table) override {
     claim_.add_to(table);
-    kill_after_.add_to(table, "With --replace: KILL so long after TERM; default 10s");
+    kill_after_.add_to(table, "With --replace: send KILL so long after TERM; default 10s");
     table.start_group("Owner");
     table.add({0, "owner-pid", "PID",
                "The slot ends with this process; default: the shell that calls",

@@ -10,8 +10,8 @@
 #include "settings.h"
 
 // How to add a command: write cli/NOUN_VERB.cpp with one class derived from Command, declare its
-// factory below and add a row to the table in cli/commands.cpp. Help, completions and manual are
-// compared with that table by the tests.
+// factory below and add a row to the table in cli/commands.cpp, with its manual page. Help,
+// completions and manual are compared with that table by the tests.
 namespace cachify::cli {
 
 // What help says about a verb besides its options.

@@ -13,10 +13,11 @@ struct CommandRow {
   std::string_view noun;
   std::string_view verb;  // empty: the noun is the whole command
   std::string_view summary;
+  std::string_view page;  // of the manual, section 1
   std::unique_ptr<Command> (*make)();
 };
 
-// Sorted by noun and verb.
+// As help lists them: those of a noun together, what people look for first.
 std::span<const CommandRow> commands() noexcept;
 
 // "pool run", "doctor".

@@ -8,6 +8,7 @@ namespace {
 
 constexpr size_t kWidth = 80;
 constexpr size_t kHelpColumn = 30;
+constexpr size_t kSummaryColumn = 20;
 
 // `text` in lines of at most kWidth columns, all but the first indented. `column` is where the
 // first one starts.
@@ -66,8 +67,7 @@ std::string global_options() {
 std::string commands_of(std::string_view noun) {
   std::string text;
   for (const CommandRow& row : commands()) {
-    if (!noun.empty() && row.noun != noun) continue;
-    text += row_of("  " + name_of(row), row.summary, 20);
+    if (row.noun == noun) text += row_of("  " + name_of(row), row.summary, kSummaryColumn);
   }
   return text;
 }
@@ -76,6 +76,21 @@ std::string examples(std::string_view first, std::string_view second) {
   return "\nExamples:\n  " + std::string(first) + "\n  " + std::string(second) + "\n";
 }
 
+std::string page_of(std::string_view name) {
+  return "\nManual: man " + std::string(name) + "\n";
+}
+
+struct Heading {
+  std::string_view noun;
+  std::string_view text;
+};
+constexpr Heading kHeadings[] = {
+    {"pool", "Pools, at most N at a time"},
+    {"lock", "Locks, one at a time"},
+    {"resource", "Resources, one of several named things"},
+    {"doctor", "Besides"},
+};
+
 constexpr std::string_view kGeneralExamples[] = {
     "cachify pool run --key jobs --max 4 -- ./job.sh",
     "cachify lock run --key backup --timeout 10m -- ./backup.sh"};
@@ -83,11 +98,15 @@ constexpr std::string_view kGeneralExamples[] = {
 }  // namespace
 
 std::string general_help() {
+  std::string commands;
+  for (const Heading& heading : kHeadings) {
+    commands += "\n" + std::string(heading.text) + ":\n" + commands_of(heading.noun);
+  }
   return "Usage: cachify [GLOBAL] NOUN VERB [OPTIONS] [-- COMMAND [ARG...]]\n\n" +
          wrapped("Runs commands under locks and in counted slots that other callers share.", 0, 0) +
-         "\nCommands:\n" + commands_of({}) +
-         row_of("  help", "This text; cachify help NOUN [VERB] for more", 20) + global_options() +
-         examples(kGeneralExamples[0], kGeneralExamples[1]);
+         commands +
+         row_of("  help", "This text; cachify help NOUN [VERB] for more", kSummaryColumn) +
+         global_options() + page_of("cachify") + examples(kGeneralExamples[0], kGeneralExamples[1]);
 }
 
 std::string noun_help(std::string_view noun) {
@@ -97,7 +116,8 @@ std::string noun_help(std::string_view noun) {
     if (row.noun == noun && count < 2) samples[count++] = row.make()->manual().examples[0];
   return "Usage: cachify [GLOBAL] " + std::string(noun) +
          " VERB [OPTIONS] [-- COMMAND [ARG...]]\n\nCommands:\n" + commands_of(noun) +
-         global_options() + examples(samples[0], samples[1]);
+         global_options() + page_of("cachify-" + std::string(noun)) +
+         examples(samples[0], samples[1]);
 }
 
 std::string command_help(const CommandRow& row) {
@@ -108,7 +128,7 @@ std::string command_help(const CommandRow& row) {
   globals.add_to(table);
   const Manual& manual = command->manual();
   return "Usage: cachify " + std::string(manual.usage) + "\n\n" + wrapped(manual.about, 0, 0) +
-         options_of(table) + examples(manual.examples[0], manual.examples[1]);
+         options_of(table) + page_of(row.page) + examples(manual.examples[0], manual.examples[1]);
 }
 
 }  // namespace cachify::cli

@@ -110,7 +110,7 @@ const CommandRow& command_named(const Words& nouns) {
 }
 
 std::string help_about(const Words& topic) {
-  if (topic.empty()) return general_help();
+  if (topic.empty() || topic[0] == "help") return general_help();
   if (!is_noun(topic[0])) throw UsageError(unknown_noun(topic[0]));
   return names_command(topic) ? command_help(command_named(topic)) : noun_help(topic[0]);
 }
@@ -126,7 +126,7 @@ run::Ending invoke_without_command(const Invocation& call) {
   apply(read_options(table, call.options));
   if (globals.help || (asks_help && !call.has_separator)) return print(help_about(topic));
   if (globals.version) return print_version();
-  if (asks_help) throw UsageError("help takes no COMMAND");
+  if (asks_help) throw UsageError("help takes no COMMAND; leave out what begins with --");
   if (topic.empty()) throw UsageError("a command is missing, such as pool run; see cachify help");
   if (!is_noun(topic[0])) throw UsageError(unknown_noun(topic[0]));
   throw UsageError(topic[0] + " needs a verb; see cachify help " + topic[0]);
@@ -139,16 +139,18 @@ run::Ending invoke_command(const Invocation& call) {
   command->add_options(table);
   GlobalOptions globals;
   globals.add_to(table);
+  const std::string name = name_of(row);
+  table.name_topic(name);
 
   const std::vector<Given> given = read_options(table, call.options);
   if (was_given(given, "help")) return print(command_help(row));
   if (was_given(given, "version")) return print_version();
   apply(given);
-  const std::string name = name_of(row);
   if (command->takes_command() && call.command.empty())
     throw UsageError("COMMAND is missing; write cachify " + name +
                      " [OPTIONS] -- COMMAND [ARG...]");
-  if (!command->takes_command() && call.has_separator) throw UsageError(name + " takes no COMMAND");
+  if (!command->takes_command() && call.has_separator)
+    throw UsageError(name + " takes no COMMAND; leave out what begins with --");
 
   const Settings settings = load_settings(globals.overrides);
   util::set_verbosity(settings.quiet     ? util::Verbosity::quiet

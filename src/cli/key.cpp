@@ -66,7 +66,7 @@ std::string resolve_key(std::string_view format, const NamedValues& named,
       i = end;
     }
   }
-  if (key.empty()) throw UsageError("the key is empty");
+  if (key.empty()) throw UsageError("the key is empty; give it a name");
   if (key.size() > kLongestKey)
     throw UsageError("the key has " + std::to_string(key.size()) + " bytes; at most " +
                      std::to_string(kLongestKey) + " are possible");

@@ -34,8 +34,8 @@ class List : public Command {
 
   void add_options(OptionTable& table) override {
     table.start_group("List");
-    table.add({0, "json", "", "Print an array; its fields are in the manual, under JSON",
-               into_switch(json_)});
+    table.add(
+        {0, "json", "", "Print an array; man cachify-status has its fields", into_switch(json_)});
   }
 
   bool takes_command() const noexcept override { return false; }

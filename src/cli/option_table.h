@@ -37,13 +37,18 @@ class OptionTable {
     options_.push_back(std::move(option));
   }
 
+  // Whose options these are, such as "pool run", for messages; empty: nobody's in particular.
+  void name_topic(std::string_view topic) { topic_ = topic; }
+
   const std::vector<Option>& options() const noexcept { return options_; }
+  const std::string& topic() const noexcept { return topic_; }
   const Option* find(std::string_view name) const noexcept;
   const Option* find(char letter) const noexcept;
 
  private:
   std::vector<Option> options_;
   std::string_view group_;
+  std::string topic_;
 };
 
 // Setters for the usual kinds of values. The target must outlive the table.

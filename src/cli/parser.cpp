@@ -33,7 +33,8 @@ std::vector<std::string> normalized(const OptionTable& table,
                                ? nullptr
                                : table.find(std::string_view(word).substr(2, equals - 2));
     if (option != nullptr && option->value.empty())
-      throw UsageError("--" + std::string(option->name) + " takes no value");
+      throw UsageError("--" + std::string(option->name) + " takes no value; leave out " +
+                       util::quoted(std::string_view(word).substr(equals)));
     if (option != nullptr && equals + 1 == word.size()) {
       result.push_back(word.substr(0, equals));
       result.emplace_back();
@@ -54,20 +55,35 @@ bool may_occur(const Option& option, const std::vector<std::string>& words) noex
   });
 }
 
+// Where to look when an option is unknown, and nothing is near it.
+std::string see_help(const OptionTable& table) {
+  if (!table.topic().empty()) return "; see cachify help " + table.topic();
+  return "; those of a verb stand behind it, see cachify help";
+}
+
 [[noreturn]] void refuse_word(const OptionTable& table, const std::string& word) {
   if (!is_long(word) && !is_cluster(word))
     throw UsageError("unexpected " + util::quoted(word) +
                      "; -- must stand before COMMAND and its arguments");
   if (!is_long(word)) {
     const size_t letter = std::max<size_t>(1, util::utf8_length(std::string_view(word).substr(1)));
-    throw UsageError("unknown option " + util::quoted(word.substr(0, 1 + letter)));
+    throw UsageError("unknown option " + util::quoted(word.substr(0, 1 + letter)) +
+                     see_help(table));
   }
   const std::string name = word.substr(2, word.find('=') - 2);
   std::vector<std::string_view> names;
   for (const Option& option : table.options()) names.push_back(option.name);
   const std::string_view near = nearest(name, names);
-  throw UsageError("unknown option " + util::quoted("--" + name) +
-                   (near.empty() ? "" : "; did you mean --" + std::string(near) + "?"));
+  throw UsageError(
+      "unknown option " + util::quoted("--" + name) +
+      (near.empty() ? see_help(table) : "; did you mean --" + std::string(near) + "?"));
+}
+
+// What stands behind the option that ends this word, as help has it.
+std::string value_of(const OptionTable& table, const std::string& word) {
+  const Option* option =
+      is_long(word) ? table.find(std::string_view(word).substr(2)) : table.find(word.back());
+  return option == nullptr ? "" : ", " + std::string(option->value);
 }
 
 }  // namespace
@@ -110,7 +126,7 @@ std::vector<Given> read_options(const OptionTable& table, const std::vector<std:
     app.parse(std::move(left));
   } catch (const CLI::ArgumentMismatch&) {
     // Values are taken whatever they look like, so only the last word can lack one.
-    throw UsageError("option " + util::quoted(last) + " needs a value");
+    throw UsageError("option " + util::quoted(last) + " needs a value" + value_of(table, last));
   } catch (const CLI::Error& failure) {
     throw UsageError(failure.what());
   }

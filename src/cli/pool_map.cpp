@@ -31,10 +31,10 @@ const Manual& PoolMap::manual() const noexcept {
   static constexpr Manual kManual = {
       "pool map --key KEY --max N [OPTIONS] -- COMMAND [ARG...] < ITEMS",
       "Runs COMMAND once for each line of standard input, each run in a slot of the pool that "
-      "every "
-      "other caller shares. {} in COMMAND is the item, {#} its number, {%} the slot; the item is "
+      "every other caller shares. {} in COMMAND is the item, {#} its number, {%} the slot; the "
+      "item is "
       "appended when no placeholder stands there. Exits 0 when all succeeded, 123 when any failed.",
-      {"ls *.png | cachify pool map --key convert --max 4 -- convert {} {}.jpg",
+      {"cachify pool map --key load --max 4 --input hosts -- ./load {}",
        "cachify pool map --key db -n 2 --colsep , --header -- ./dump {host} <hosts.csv"}};
   return kManual;
 }
@@ -123,7 +123,8 @@ void PoolMap::add_end_options(OptionTable& table) {
 
 map::Request PoolMap::request(const Settings& settings,
                               const std::vector<std::string>& command) const {
-  if (colsep_ && jsonl_) throw UsageError("--colsep and --jsonl do not go together");
+  if (colsep_ && jsonl_)
+    throw UsageError("--colsep and --jsonl exclude each other; give one of them");
   if ((resume_ || resume_failed_) && !joblog_) {
     throw UsageError("--resume needs the log of the earlier call; give --joblog FILE");
   }

@@ -29,8 +29,8 @@ class PoolSize : public Command {
   void add_options(OptionTable& table) override {
     table.start_group("Pool");
     key_.add_to(table, false);
-    table.add({0, "json", "", "Print an object; its fields are in the manual, under JSON",
-               into_switch(json_)});
+    table.add(
+        {0, "json", "", "Print an object; man cachify-status has its fields", into_switch(json_)});
     table.add({0, "below", "N|P%",
                "Exit 0 when fewer slots are in use, else 75; P% is of the stored cap, else of the "
                "largest --max of who holds or waits",
@@ -66,7 +66,8 @@ class PoolSize : public Command {
     const auto max = store::max_of(store::Kind::pool, now);
     if (!max && !now.with_who) {
       throw UsageError(
-          "--below with a percentage needs a store that knows how many slots there are");
+          "--below with a percentage needs a store that knows how many slots there are; give "
+          "--below N");
     }
     if (!max) return *below_->percent > 0;
     return static_cast<double>(now.size) * 100 < *below_->percent * static_cast<double>(*max);

@@ -29,8 +29,8 @@ class ResourceStatus : public Command {
   void add_options(OptionTable& table) override {
     table.start_group("Resource");
     key_.add_to(table, false);
-    table.add({0, "json", "", "Print an object; its fields are in the manual, under JSON",
-               into_switch(json_)});
+    table.add(
+        {0, "json", "", "Print an object; man cachify-status has its fields", into_switch(json_)});
   }
 
   bool takes_command() const noexcept override { return false; }

@@ -114,7 +114,7 @@ void CommandOptions::add_to(OptionTable& table, std::string_view on_lost_help, b
                on_lost_ = parse_on_lost(value);
                return on_lost_ ? "" : "warn, term or kill";
              }});
-  kill_after_.add_to(table, "KILL so long after a TERM of ours; default 10s");
+  kill_after_.add_to(table, "Send KILL so long after cachify's own TERM; default 10s");
   if (with_group) {
     table.add({'g', "group", "",
                "Give COMMAND a process group of its own, and signals to all of it",

@@ -39,8 +39,8 @@ class Status : public Command {
   void add_options(OptionTable& table) override {
     table.start_group(kind_ == store::Kind::pool ? "Pool" : "Lock");
     key_.add_to(table, false);
-    table.add({0, "json", "", "Print an object; its fields are in the manual, under JSON",
-               into_switch(json_)});
+    table.add(
+        {0, "json", "", "Print an object; man cachify-status has its fields", into_switch(json_)});
     table.add({0, "watch", "",
                "Go on showing what changes, until q or a signal; with --json a line for each "
                "change",

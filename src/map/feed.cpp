@@ -60,7 +60,7 @@ bool Feed::rehearse(const std::function<bool(int fd)>& wait) {
   std::optional<size_t> columns;
   const auto flush = [&] {
     if (!util::write_at(spool.get(), copied.data(), copied.size(), 0)) {
-      throw OsError("cannot use a temporary file", errno);
+      throw OsError("cannot use a temporary file (TMPDIR says where)", errno);
     }
     copied.clear();
   };
@@ -96,7 +96,8 @@ bool Feed::rehearse(const std::function<bool(int fd)>& wait) {
   file_size_ = spool_size(spool.get());
   opened_ = std::move(spool);
   fd_ = opened_.get();
-  if (::lseek(fd_, 0, SEEK_SET) != 0) throw OsError("cannot use a temporary file", errno);
+  if (::lseek(fd_, 0, SEEK_SET) != 0)
+    throw OsError("cannot use a temporary file (TMPDIR says where)", errno);
   reader_ = Reader(fd_, request_.format.delimiter);
   return true;
 }

@@ -52,7 +52,10 @@ Joblog::Joblog(const std::string& path, Resume resume) : path_(path) {
       util::open_above_stdio(AT_FDCWD, path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (!fd_) throw OsError("cannot open the joblog " + util::quoted(path), errno);
   if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    throw Error(kExitFull, "the joblog " + util::quoted(path) + " is being written by another map");
+    throw Error(kExitFull,
+                "the joblog " + util::quoted(path) +
+                    " is being written by another map; wait for its end, or name another "
+                    "file");
   }
   if (resume == Resume::no) {
     // What cannot be shortened, such as /dev/stderr, is simply written to.
@@ -76,7 +79,8 @@ void Joblog::read(Resume resume) {
     }
     const uint64_t end = whole + record->text.size() + 1;
     if (record->too_long || (first && record->text != kHeader && end <= reader.bytes_read())) {
-      throw UsageError(util::quoted(path_) + " is not a joblog; nothing was started");
+      throw UsageError(util::quoted(path_) +
+                       " is not a joblog; name another file (nothing was started)");
     }
     if (end > reader.bytes_read()) break;  // torn
     if (!first) read_line(record->text, resume);

@@ -23,7 +23,7 @@ constexpr uint64_t kNothing = UINT64_MAX;
 std::array<char, 65536> g_buffer;
 
 [[noreturn]] void fail_spool() {
-  throw OsError("cannot use a temporary file", errno);
+  throw OsError("cannot use a temporary file (TMPDIR says where)", errno);
 }
 
 ssize_t read_spool(int fd, int64_t at, int64_t left) {

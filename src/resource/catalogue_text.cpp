@@ -157,8 +157,10 @@ Catalogue Catalogue::from_text(const std::string& text, const std::string& key) 
     return parse(text);
   } catch (const std::exception&) {
     // json::exception and what std::array and std::map throw.
-    throw StoreError("the list of the resources of " + key +
-                     " in the store is damaged, or was written by another version of cachify");
+    throw StoreError(
+        "the list of the resources of " + key +
+        " in the store is damaged, or was written by another version of cachify; use that "
+        "version, or delete it from the store");
   }
 }
 

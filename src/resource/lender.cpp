@@ -70,7 +70,7 @@ int64_t Lender::agree() {
     if (!catalogue.closed() && wish_.count > catalogue.most()) {
       throw UsageError("--count " + std::to_string(wish_.count) + " is more than the " +
                        std::to_string(catalogue.most()) + " that " + util::quoted(wish_.key) +
-                       " can have");
+                       " can have; ask for fewer");
     }
   });
   return std::max(cap, wish_.count);
@@ -150,12 +150,14 @@ std::optional<std::vector<std::string>> Lender::prepare(store::Lease& lease,
 }
 
 void Lender::nothing_left(Step::Kind why) const {
-  if (why == Step::Kind::stopped) throw Error(kExitFull, wish_.key + " was stopped");
+  if (why == Step::Kind::stopped)
+    throw Error(kExitFull, wish_.key + " is being stopped; try again later");
   if (why == Step::Kind::stuck) {
     throw StoreError("too many resources of " + wish_.key +
                      " could not be destroyed; see cachify resource status, then resource stop");
   }
-  throw StoreError("no resource of " + wish_.key + " passes its --check");
+  throw StoreError("no resource of " + wish_.key +
+                   " passes its --check; see cachify resource status");
 }
 
 // True: it is ours for COMMAND.
@@ -183,7 +185,7 @@ bool Lender::lend(const Item& item) {
   if (to_destroy) destroy(*to_destroy);
   if (++failures_ == kMostFailures) {
     throw StoreError(wish_.key + ": " + std::to_string(kMostFailures) +
-                     " resources in a row did not pass their --check");
+                     " resources in a row did not pass their --check; see cachify resource status");
   }
   return false;
 }
@@ -205,7 +207,8 @@ std::optional<Item> Lender::create(const Item& item) {
   if (!undisturbed) return std::nullopt;
   std::string failure = create_failure(helper, made);
   if (!fresh)
-    failure = "--create printed " + util::quoted(made.handle) + ", which is there already";
+    failure = "--create printed " + util::quoted(made.handle) +
+              ", which is there already; each handle has to be a new one";
   if (!failure.empty()) throw StoreError(wish_.key + ": " + failure);
   return mine;
 }

@@ -18,12 +18,13 @@ bool Steward::add(const std::string& name) {
   Catalogue::Addition addition = Catalogue::Addition::there;
   ledger_.update([&](Catalogue& catalogue, const Facts& facts) {
     if (!catalogue.defined && definition_) catalogue.agree(definition_, facts);
-    if (catalogue.closed()) throw Error(kExitFull, ledger_.key() + " is being stopped");
+    if (catalogue.closed())
+      throw Error(kExitFull, ledger_.key() + " is being stopped; try again later");
     addition = catalogue.add(name, facts);
     if (addition == Catalogue::Addition::full) {
       throw UsageError(util::quoted(ledger_.key()) +
                        " has as many resources as its --max allows, " +
-                       std::to_string(catalogue.definition.max));
+                       std::to_string(catalogue.definition.max) + "; remove one first");
     }
   });
   return addition == Catalogue::Addition::added;

@@ -270,7 +270,7 @@ class Parent {
     }
     if (!report) {
       end_keeper();
-      throw Error(kExitInternal, "the process that was to hold the slot has died");
+      throw Error(kExitInternal, "the process that was to hold the slot has died; try again");
     }
     if (report->id[0] == '\0') {
       end_keeper();
@@ -311,7 +311,7 @@ class Parent {
     const char octet = 0;
     if (send(socket_.get(), &octet, 1, MSG_NOSIGNAL) != 1) {
       end_keeper();
-      throw Error(kExitInternal, "the process that was to hold the slot has died");
+      throw Error(kExitInternal, "the process that was to hold the slot has died; try again");
     }
     // It is held now: a signal that comes later does not change that any more.
     interrupts.command_ended();

@@ -49,9 +49,10 @@ Owner owner_named(pid_t pid) {
   if (!pidfd && errno != ESRCH && errno != EINVAL) {
     throw OsError("cannot watch the process of " + name, errno);
   }
-  if (!pidfd || has_ended(pidfd)) throw UsageError(name + ": there is no such process");
+  if (!pidfd || has_ended(pidfd))
+    throw UsageError(name + ": there is no such process; name one that runs");
   if (kill(pid, 0) != 0 && errno == EPERM) {
-    throw UsageError(name + ": that process belongs to somebody else");
+    throw UsageError(name + ": that process belongs to somebody else; name one of your own");
   }
   return owner_of(pid, std::move(pidfd));
 }

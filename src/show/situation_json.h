@@ -6,7 +6,7 @@
 
 #include "show/subject.h"
 
-// The same as JSON. The fields are promised in the manual, under JSON, and checked by
+// The same as JSON. The fields are promised in man/cachify-status.1, and checked by
 // tests/e2e/json_schema.py: they may become more, but never others.
 namespace cachify::show {
 

@@ -25,6 +25,10 @@ void write_output(std::string_view text) {
     const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
     if (written >= 0) {
       text.remove_prefix(static_cast<size_t>(written));
+    } else if (errno == EAGAIN) {
+      // Somebody who shares the open file made it non-blocking.
+      pollfd output{STDOUT_FILENO, POLLOUT, 0};
+      ::poll(&output, 1, -1);
     } else if (errno != EINTR) {
       throw OsError("cannot write to standard output", errno);
     }

@@ -351,8 +351,14 @@ class Keeper(AcquireCase):
         self.assertNotEqual(process.returncode, 0)
         self.wait_for_nothing()
 
-    @unittest.skipIf(SANITIZED, "the leak checker and ptrace do not go together")
+    # The sanitizer's leak checker is a child with ptrace: it does not go with who is traced, and is
+    # not the keeper that the tests look for.
+    def no_leak_check(self):
+        if SANITIZED:
+            self.env["ASAN_OPTIONS"] = "detect_leaks=0"
+
     def test_a_caller_that_is_killed_at_any_call_leaves_nothing_or_what_it_printed(self):
+        self.no_leak_check()
         owner = self.owner()
         acquire = [CACHIFY, *LOCK, "--owner-pid", str(owner.pid)]
         for when in ([], ["--exit"]):
@@ -371,6 +377,7 @@ class Keeper(AcquireCase):
             self.assertGreater(count, 20)
 
     def test_a_keeper_that_is_killed_at_any_instant_is_told_or_leaves_nothing_behind(self):
+        self.no_leak_check()
         owner = self.owner()
         for delay in range(40):
             # A key for each, as a lease outlives its keeper.
@@ -387,7 +394,7 @@ class Keeper(AcquireCase):
             stdout, stderr = process.communicate(timeout=30)
             if process.returncode != 0:
                 self.assertEqual(process.returncode, 70)
-                self.assertRegex(stderr, r"\Acachify: [^\n]* has died\n\Z")
+                self.assertRegex(stderr, r"\Acachify: [^\n]* has died; try again\n\Z")
             else:
                 self.assertRegex(stdout, r"\A[0-9a-f]+\n\Z")
             if self.store.name == "file":

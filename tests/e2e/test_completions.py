@@ -77,7 +77,13 @@ class Completions(Case):
     def check_all(self):
         first = self.hold("pool", "run", "-k", "jobs:daily", "-n", "2", "-a", "x=y")
         self.hold("lock", "run", "-k", "with blank")
+        self.hold("resource", "run", "-k", "phones", "--from", "pixel-7,galaxy")
         holder = first.environment["CACHIFY_ID"]
+        self.write_config(
+            "[profile.nightly]\n[profile.'a b']  # why\n[resource.licences]\nfrom = ['seat']\n#[profile.gone]\n"
+        )
+        self.write("other.toml", '[profile.alone]\n[ resource . "tele phones" ]\nfrom = ["a"]\n')
+        (self.dir / "some-dir").mkdir()
         for begin, expected in (
             ("cachify do", "cachify doctor"),
             ("cachify pool cl", "cachify pool close"),
@@ -101,6 +107,14 @@ class Completions(Case):
             ),
             ("cachify pool run -k x -n 1 -- ls on", "cachify pool run -k x -n 1 -- ls only-file"),
             ("cachify lock run -k x -- mktem", "cachify lock run -k x -- mktemp"),
+            ("cachify --config other.toml --profile a", "cachify --config other.toml --profile alone"),
+            ("cachify --config=other.toml resource run -k t", r"cachify --config=other.toml resource run -k tele\ phones"),
+            ("cachify --profile n", "cachify --profile nightly"),
+            ("cachify --profile a", r"cachify --profile a\ b"),
+            ("cachify resource status --key l", "cachify resource status --key licences"),
+            ("cachify resource remove -k phones --name g", "cachify resource remove -k phones --name galaxy"),
+            ("cachify --store file:some", "cachify --store file:some-dir/"),
+            ("cachify --store py", "cachify --store py-cachify+redis://"),
             # Nothing there, nothing offered, nothing said; and no variable of the line is evaluated.
             ("cachify pool size -k nothing", "cachify pool size -k nothing"),
             ("cachify --prefix other: lock is-locked -k w", "cachify --prefix other: lock is-locked -k w"),

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 
-from support import CACHIFY, Case, main, on_every_store
+from support import CACHIFY, Case, is_waiting, main, on_every_store, wait_until
 
 # Each prints something on standard output; {id}: that of a holder.
 PRINTING = (
@@ -29,14 +29,33 @@ PRINTING = (
     "pool map --key other -n 1 --dry-run -- echo",
     "pool map --key other -n 1 -- echo",
     "pool map --key other -n 1 -k --tag -- echo",
+    "pool status -k held --json --watch",
     "lock status -k held",
     "lock status -k held --json",
+    "lock status -k held --watch",
     "lock list",
     "lock list --json",
     "lock acquire -k other",
+    "resource status -k other",
     "resource status -k other --json",
     "doctor",
     "doctor --json",
+)
+# These have nothing to say on standard output, and so do not care where it goes.
+SILENT = (
+    "pool run -k other -n 1 -- true",
+    "lock run -k other -- true",
+    "lock is-locked -k held",
+    "pool resize -k other --max 2",
+    "pool resize -k other --unset",
+    "pool close -k other",
+    "pool open -k other",
+    "pool release -k held --all",
+    "lock release -k held",
+    "resource run -k phones --from a,b -- true",
+    "resource add -k phones --name c",
+    "resource remove -k phones --name c",
+    "resource stop -k phones",
 )
 
 
@@ -74,6 +93,51 @@ class Output(Case):
                 self.assertRegex(done.stderr, r"\Acachify: [^\n]*No space left on device[^\n]*\n\Z")
         self.assert_nothing_is_left()
 
+    def test_what_prints_nothing_does_not_care(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            for call, done in self.each(SILENT, stdout=full):
+                self.assertEqual((done.returncode, done.stderr.count("\n") > 1), (0, False), f"{call}: {done.stderr}")
+
+    def test_every_verb_is_looked_at(self):
+        listed = re.findall(r"^  (\w+(?: [\w-]+)?)  ", self.cachify("help").stdout, re.M)
+        for verb in listed:
+            calls = [call for call in PRINTING + SILENT if call.startswith(verb)]
+            self.assertTrue(calls, verb)
+
+    def test_a_closed_standard_output_is_told(self):
+        for call in PRINTING:
+            with self.subTest(call=call):
+                script = 'exec "$0" "$@" >&- <items'
+                self.write("items", "item\n")
+                done = self.run_program(["sh", "-c", script, CACHIFY, *call.split()])
+                self.assertEqual(done.returncode, 71, done.stderr)
+                self.assertRegex(done.stderr, r"\Acachify: [^\n]*Bad file descriptor[^\n]*\n\Z")
+        self.assert_nothing_is_left()
+
+    def test_messages_that_cannot_be_written_change_no_code(self):
+        for call, code in (("pool run -k held -n 1 -- true", 75), ("lock run -k held -t 1ms -- true", 124),
+                           ("lock release -k x", 1), ("pool size", 64), ("pool size -k x --config /no/file", 78),
+                           ("lock run -k other -- no-such-program", 127), ("pool resize -k other -n 3", 0)):  # fmt: skip
+            for where in (">/dev/full", ">&-"):
+                with self.subTest(call=call, where=where):
+                    done = self.run_program(["sh", "-c", f'exec "$0" "$@" 2{where}', CACHIFY, *call.split()])
+                    self.assertEqual((done.returncode, done.stdout), (code, ""))
+
+    def test_an_output_that_does_not_block_gets_all_of_it(self):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, b"x" * 65536)
+        except BlockingIOError:
+            pass
+        process = self.start("help", "pool", "run", stdout=writer)
+        os.close(writer)
+        wait_until(lambda: is_waiting(process.pid), "it waits for room")
+        with os.fdopen(reader, "rb") as pipe:
+            text = pipe.read().lstrip(b"x")
+        self.assertEqual((process.wait(60), text.decode()), (0, self.cachify("help", "pool", "run").stdout))
+
     def test_a_closed_pipe_ends_it_as_it_ends_others(self):
         for how, code in (("DFL", -signal.SIGPIPE), ("IGN", 71)):
             reader, writer = os.pipe()
@@ -94,8 +158,8 @@ class Output(Case):
                 os.close(writer)
             self.assert_nothing_is_left()
 
-    def on_terminal(self, *args, **env):
-        """What a terminal gets."""
+    def on_terminal(self, *args, react=None, **env):
+        """What a terminal gets. `react` is called with all that came so far, each time."""
         master, slave = pty.openpty()
         process = self.start(*args, stdout=slave, stderr=slave, env={"TERM": "xterm-256color", **env})
         os.close(slave)
@@ -103,11 +167,26 @@ class Output(Case):
         try:
             while part := os.read(master, 65536):
                 text += part
+                if react:
+                    react(text)
         except OSError:  # the last one has closed it
             pass
         os.close(master)
         self.assertEqual(process.wait(60), 0, text)
         return text
+
+    def test_a_progress_bar_is_for_terminals_that_can_draw(self):
+        items = self.write("items", "item\n")
+        call = ("pool", "map", "--key", "other", "-n", "1", "--progress", "--input", str(items), "--", "sh", "-c")
+        drawn = self.dir / "drawn"
+        self.on_terminal(
+            *call, "while [ ! -e drawn ]; do sleep 0.01; done",
+            react=lambda text: drawn.touch() if b"\r\x1b[K" in text else None,
+        )  # fmt: skip
+        for term in ("dumb", ""):
+            text = self.on_terminal(*call, "true", TERM=term)
+            self.assertNotIn(b"\x1b", text)
+            self.assertIn(b"1 done", text)
 
     def test_colours_are_for_terminals_that_want_them(self):
         status = ("pool", "status", "-k", "held")
@@ -130,6 +209,14 @@ class Output(Case):
         waited = self.cachify("pool", "wait", "-k", "x", "--until", "idle", env={"LC_ALL": "de_DE.UTF-8"})
         self.assertRegex(waited.stdout, r"\A\d+(\.\d+)?\n\Z")
 
+    def test_names_are_the_same_bytes_in_every_language(self):
+        self.hold("lock", "run", "-k", "K\u00f6ln\u4e2d")
+        for locale in ("C", "POSIX", "C.UTF-8", "de_DE.ISO-8859-1"):
+            done = self.cachify("lock", "list", env={"LC_ALL": locale})
+            self.assertIn("K\u00f6ln\u4e2d", done.stdout)
+            refused = self.cachify("lock", "run", "-k", "K\u00f6ln\u4e2d", "--", "true", env={"LC_ALL": locale})
+            self.assert_one_message(refused, "K\u00f6ln\u4e2d is already locked!")
+
     def test_a_shell_pipeline_that_reads_one_line_sees_no_message(self):
         done = self.run_program(["sh", "-c", '"$0" help pool run | head -n 1', CACHIFY])
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -143,6 +230,8 @@ class Words(Case):
             ("pool rnu", "run"), ("pool stat", "status"), ("pool lst", "list"), ("lock islocked", "is-locked"),
             ("lock aquire", "acquire"), ("pool relase", "release"), ("resource stauts", "status"),
             ("pool size --kye x", "--key"), ("lock run --shraed -k x -- true", "--shared"),
+            ("help pol", "pool"), ("help pool rnu", "run"), ("pool rnu --help", "run"),
+            ("pool wait -k x --untill idle", "--until"), ("lock run --time 5 -k x -- true", "--timeout"),
         ):  # fmt: skip
             with self.subTest(words=words):
                 done = self.cachify(*words.split())
@@ -150,10 +239,12 @@ class Words(Case):
                 self.assert_one_message(done, f"did you mean {near}?")
 
     def test_what_is_near_nothing_is_told_where_to_look(self):
-        for words in ("frobnicate", "pool frobnicate", "pool", "lock"):
+        for words, where in (("frobnicate", ""), ("pool frobnicate", ""), ("pool", " pool"), ("lock", " lock"),
+                             ("lock run --max 3 -k x -- true", " lock run"), ("pool size -k x -z", " pool size"),
+                             ("--max 3 pool run -k x -- true", "")):  # fmt: skip
             done = self.cachify(*words.split())
             self.assertEqual(done.returncode, 64)
-            self.assert_one_message(done, "cachify help")
+            self.assertRegex(done.stderr, rf"\Acachify: [^\n]*see cachify help{where}\n\Z")
 
     def test_alone_it_is_the_help_and_wrong_use(self):
         done = self.cachify()

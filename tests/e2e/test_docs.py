@@ -1,4 +1,4 @@
-"""The manual and the completions name the options that the help texts have, and no others."""
+"""The manual pages and the completions name the options that the help texts have, and no others."""
 
 import re
 import shutil
@@ -15,7 +15,9 @@ VERBS = ("pool run", "pool map", "pool acquire", "pool release", "pool resize", 
          "resource run", "resource status", "resource add", "resource remove", "resource stop",
          "doctor")  # fmt: skip
 SETTINGS = ("STORE PREFIX PROFILE CONFIG SLOT_EXP EXP TIMEOUT ON_LOST KILL_AFTER CONFLICT_EXIT_CODE"
-            " QUIET VERBOSE REDIS_PASSWORD KEY MAX SLOT ID FENCE WAITED RESOURCE SERIAL").split()  # fmt: skip
+            " QUIET VERBOSE REDIS_PASSWORD").split()  # fmt: skip
+GIVEN = "KEY MAX SLOT ID FENCE WAITED RESOURCE SERIAL".split()
+PAGES = sorted((ROOT / "man").glob("*.[1-8]"))
 
 
 def help_of(topic):
@@ -29,6 +31,11 @@ def options_of(topic):
     """{long: (short, value)} as the help text lists them."""
     found = re.findall(r"^  (?:-(\w), |    )--([\w-]+)(?: (\S+))?(?:  .*)?$", help_of(topic), re.M)
     return {long: (short, value) for short, long, value in found}
+
+
+def page_of(topic):
+    """The name of the manual page that the help text points to."""
+    return re.search(r"^Manual: man (\S+)$", help_of(topic), re.M)[1]
 
 
 def words_of(topic):
@@ -52,43 +59,87 @@ class Docs(unittest.TestCase):
 
 class Manual(unittest.TestCase):
     maxDiff = None
-    source = (ROOT / "man/cachify.1").read_text(encoding="ascii")
 
-    def test_it_has_every_option_as_the_help_has_it(self):
+    def source(self, name):
+        return (ROOT / "man" / name).read_text(encoding="ascii")
+
+    def listed(self, name):
+        """{long: (short, value)} of a page's lists."""
         listed = {}
-        for line in re.findall(r"^\.It (Fl .*)$", self.source, re.M):
+        for line in re.findall(r"^\.It (Fl .*)$", self.source(name), re.M):
             found = re.fullmatch(r"(?:Fl (\w) , )?Fl -([\w-]+)(?: Ar (\S+))?", line)
             self.assertTrue(found, line)
             self.assertNotIn(found[2], listed)
             listed[found[2]] = (found[1] or "", found[3] or "")
-        wanted = {}
+        return listed
+
+    def test_the_overview_has_the_options_of_every_command(self):
+        self.assertEqual(self.listed("cachify.1"), options_of(""))
+
+    def test_each_page_has_the_options_of_its_verbs_as_the_help_has_them(self):
+        everywhere = options_of("")
+        wanted = {page_of(topic): {} for topic in VERBS}
         for topic in VERBS:
             for long, row in options_of(topic).items():
-                # pool map has --key without the letter, which is another option's there.
-                if row[0] or long not in wanted:
-                    wanted[long] = row
-        self.assertEqual(listed, wanted)
+                if long not in everywhere:
+                    wanted[page_of(topic)][long] = row
+        for page, options in wanted.items():
+            with self.subTest(page=page):
+                self.assertEqual(self.listed(f"{page}.1"), options)
 
-    def test_it_speaks_of_no_other_options(self):
+    def test_they_speak_of_no_other_options(self):
         known = set().union(*(words_of(topic) for topic in VERBS)) | {"--", "--option"}
-        for dashed in re.findall(r"\bFl (-?[\w-]*)", self.source):
-            self.assertIn(f"-{dashed}", known)
+        for page in PAGES:
+            for dashed in re.findall(r"\bFl (-?[\w-]*)", page.read_text(encoding="ascii")):
+                self.assertIn(f"-{dashed}", known, page.name)
 
-    def test_it_has_every_verb_and_variable(self):
-        for verb in VERBS:
-            self.assertIn(f".Cm {verb}\n", self.source)
-        listed = set(re.findall(r"Ev CACHIFY_(\w+)", self.source))
-        self.assertEqual(listed, set(SETTINGS))
+    def test_every_verb_is_in_the_overview_and_in_the_page_that_its_help_names(self):
+        overview = re.findall(r"^\.It Cm (.*)$", self.source("cachify.1"), re.M)
+        overview = [name for line in overview for name in line.split(" , ")]
+        self.assertEqual(sorted(overview), sorted(VERBS))
+        for topic in VERBS:
+            synopsis = self.source(f"{page_of(topic)}.1").split(".Sh ")[2]
+            self.assertIn(f".Cm {topic}\n", synopsis)
+
+    def test_they_have_every_variable(self):
+        for page in PAGES:
+            named = re.findall(r"\bCACHIFY_([A-Z]\w+)", page.read_text(encoding="ascii"))
+            self.assertLessEqual(set(named), {*SETTINGS, *GIVEN}, page.name)
+        overview = re.findall(r"Ev CACHIFY_(\w+)", self.source("cachify.1"))
+        self.assertEqual(sorted(set(overview)), sorted([*SETTINGS, *GIVEN]))
+
+    def test_the_page_of_the_file_has_every_setting_and_no_other(self):
+        source = self.source("cachify.toml.5")
+        listed = dict(re.findall(r"^\.It Ic (\S+) No = .* Pq Ev CACHIFY_(\w+)$", source, re.M))
+        self.assertEqual(listed, {name.lower().replace("_", "-"): name for name in SETTINGS
+                                  if name not in ("PROFILE", "CONFIG")})  # fmt: skip
+        for resource in re.findall(r"^\.It Ic ([^=]*) No =", source.split(".Sh RESOURCES")[1], re.M):
+            for name in resource.split(" , "):
+                self.assertIn(name, {"from", *options_of("resource run")})
+
+    def test_every_help_names_a_page_that_is_there(self):
+        topics = ("", "pool", "lock", "resource", *VERBS)
+        self.assertLessEqual({f"{page_of(topic)}.1" for topic in topics}, {page.name for page in PAGES})
+        for page in PAGES:
+            for name, section in re.findall(r"^\.Xr (cachify\S*) (\d)", page.read_text(encoding="ascii"), re.M):
+                self.assertTrue((ROOT / f"man/{name}.{section}").exists(), f"{page.name}: {name}")
+
+    def test_only_the_overview_may_leave_out_the_name(self):
+        for page in PAGES:  # .Nm alone is the name of the page
+            if page.name != "cachify.1":
+                self.assertNotRegex(page.read_text(encoding="ascii"), r"(?m)\bNm( Ns.*)?$", page.name)
+
+    def test_each_begins_with_examples(self):
+        for page in PAGES:
+            headings = re.findall(r"^\.Sh (.*)$", page.read_text(encoding="ascii"), re.M)
+            if page.name != "cachify-guarantees.7":
+                self.assertEqual(headings[:3], ["NAME", "SYNOPSIS", "QUICK EXAMPLES"], page.name)
+            self.assertEqual(headings[-1], "SEE ALSO")
 
     @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
     def test_mandoc_has_nothing_to_say(self):
-        done = subprocess.run(
-            ["mandoc", "-T", "lint", "-W", "warning", ROOT / "man/cachify.1"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *PAGES],
+                              capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 
@@ -103,12 +154,6 @@ class Guarantees(unittest.TestCase):
             self.assertTrue(tests, text)
         for named in re.findall(r"\bPa (\S+)", self.source):
             self.assertTrue((ROOT / named).exists(), named)
-
-    @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
-    def test_mandoc_has_nothing_to_say(self):
-        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", ROOT / "man/cachify-guarantees.7"],
-                              capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-        self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 
 class Bash(unittest.TestCase):

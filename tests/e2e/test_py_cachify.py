@@ -653,7 +653,7 @@ class Outages(PyCachifyCase):
         self.assertEqual(self.size(), 0)
 
     def test_the_rights_of_the_manual_are_enough(self):
-        manual = (Path(__file__).resolve().parents[2] / "man/cachify.1").read_text(encoding="ascii")
+        manual = (Path(__file__).resolve().parents[2] / "man/cachify-stores.7").read_text(encoding="ascii")
         [rule] = re.findall(r"^ACL SETUSER (.*PYC-.*\n.*)$", manual, re.M)
         self.server("ACL", "SETUSER", *rule.replace("PASSWORD", "secret").split())
         url = self.store.url.replace("://", "://cachify:secret@")

@@ -38,7 +38,7 @@ std::optional<Outcome> Admission::check() {
   if (is_mine(EntryState::dismissed)) return leave(Outcome::dismissed);
   if (!is_mine(EntryState::waiting)) {
     throw StoreError("the place in the queue of '" + claim_.key +
-                     "' was lost: its state file was changed by somebody else");
+                     "' was lost: its state file was changed by somebody else; try again");
   }
   if (cap_ == 0) {
     leave(Outcome::full);

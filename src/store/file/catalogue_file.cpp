@@ -35,7 +35,8 @@ std::string CatalogueFile::read() const {
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0) fail("open");
   if (!S_ISREG(status.st_mode) || status.st_size > kLargest) {
-    throw StoreError(directory_.path() + "/" + name_ + " is not the catalogue of a resource");
+    throw StoreError(directory_.path() + "/" + name_ +
+                     " is not the list of the resources of a key; remove it to use this key");
   }
   std::string text(static_cast<size_t>(status.st_size), '\0');
   const ssize_t size = util::read_at(fd.get(), text.data(), text.size(), 0);

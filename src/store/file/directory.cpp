@@ -33,7 +33,8 @@ std::string default_name() {
 
 [[noreturn]] void unusable(const std::string& path, int error_number) {
   throw StoreError("cannot use the store's directory " + path + ": " +
-                   util::errno_text(error_number));
+                   util::errno_text(error_number) +
+                   "; put that right, or name another one with --store file:DIR");
 }
 
 // Opens a default directory, making it first when it is missing. An empty result: this place is

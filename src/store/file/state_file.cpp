@@ -230,8 +230,9 @@ void StateFile::check_key_text() {
   if (util::read_at(control_.get(), text.data(), text.size(), kKeyTextOffset) < 0) fail("read");
   text.resize(std::strlen(text.c_str()));
   if (text != key_) {
-    throw StoreError(directory_.path() + "/" + name_.name +
-                     " belongs to another key of the same hash");
+    throw StoreError(
+        directory_.path() + "/" + name_.name +
+        " belongs to another key with the same hash; choose another name for one of them");
   }
 }
 

@@ -29,7 +29,7 @@ void Examination::try_rights(redis::Client& client) {
   } catch (const redis::Failure& failure) {
     if (failure.kind != redis::Failure::Kind::denied) throw;
     bad("the user '" + user + "' may not do all that is needed: " + failure.what(),
-        "give the user the rights in the manual, for the keys " + prefix_ + "*");
+        "give the user the rights in man cachify-stores, for the keys " + prefix_ + "*");
   }
 }
 

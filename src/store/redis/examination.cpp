@@ -108,7 +108,7 @@ void Examination::failed(const Failure& failure) {
       advice = "name the master, or use redis+sentinel:// or redis+cluster://";
       break;
     case Failure::Kind::denied:
-      advice = "correct user and password, or give the user the rights in the manual";
+      advice = "correct user and password, or give the user the rights in man cachify-stores";
       break;
     case Failure::Kind::refused:
     case Failure::Kind::senseless:
