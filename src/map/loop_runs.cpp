@@ -137,6 +137,8 @@ void Loop::deliver(Run& run) {
     util::explain("item " + std::to_string(run.item.number) + " failed with " +
                   std::to_string(code));
   }
+  // One that was ended because all was is not done: resumed, it is run again.
+  entry.interrupted = run.failed() && !run.taken && run.kill_at.has_value();
   conclude(run.item, std::move(run.out), std::move(run.err), entry, run.taken ? kExitLost : code);
 }
 
@@ -151,7 +153,7 @@ void Loop::conclude(const Item& item, util::UniqueFd out, util::UniqueFd err, co
   if (request_.tag) result.tag = item.text + '\t';
   result.out = std::move(out);
   result.err = std::move(err);
-  if (request_.joblog) result.log = log_line(entry);
+  if (request_.joblog && !entry.interrupted) result.log = log_line(entry);
   output_.hand_over(std::move(result));
 }
 

@@ -103,7 +103,7 @@ class RedisBench(bench.Bench):
         for key in keys:
             names = [f"cachify:pool:{{{key}}}:{part}" for part in "hqapimb"]
             for number in range(slots):
-                answer = connection("EVALSHA", sha, 7, *names, "pool", f"{number:016x}", "", "0", "0",
+                answer = connection("EVALSHA", sha, 7, *names, "pool", f"{number:013x}", "", "0", "0",
                                     "0", "3600000000", "0", "1", "0", slots + 1, "0", "-1", "-1", "-1",
                                     "", "0", who)  # fmt: skip
                 assert answer[0] == "OK", answer
@@ -111,21 +111,11 @@ class RedisBench(bench.Bench):
 
     def many_slots(self):
         slots = self.size["slots"]
-        self.server("FLUSHALL")
-        connection = self.server.connect()
-        base = "cachify:pool:{bench}:"
-        keys = [base + part for part in "hqapimb"]
-        sha = connection("SCRIPT", "LOAD", script("take"))
-        who = "12345 1000 4026531836 alice build-07.example.org ./job.sh --input file-17 --verbose"
         # The first time also counts what a server that is used at all keeps, whatever the slots.
         for _ in range(2):
             self.server("FLUSHALL")
             before = self.number("memory", "used_memory")
-            for number in range(slots):
-                answer = connection("EVALSHA", sha, 7, *keys, "pool", f"{number:013x}", "", "0", "0",
-                                    "0", "3600000000", "0", "1", "0", slots, "0", "-1", "-1", "-1",
-                                    "", "0", who)
-                assert answer[0] == "OK", answer
+            self.enter(["bench"], slots)
         used = self.number("memory", "used_memory") - before
         self.row(f"Redis: memory of the server per slot, {slots} held", used / slots, "bytes",
                  at_least=400, aim=250)

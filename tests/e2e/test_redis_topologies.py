@@ -1,5 +1,6 @@
 """TLS, sentinels and a cluster, all on 127.0.0.1."""
 
+import json
 import os
 import re
 import shutil
@@ -41,7 +42,34 @@ class Several(Case):
             server.stop()
 
 
-class Tls(Several):
+class MapCase(Several):
+    def check_map(self, meanwhile=lambda: None):
+        """A map of 200 items that goes on while something happens, and is seen in status."""
+        gate = self.path("go")
+        process = self.start("pool", "map", "-k", "--key", "map", "-n", "3", "--joblog", "log", "--", "sh", "-c",
+                             f'[ "$1" -lt 100 ] || while [ ! -e {gate} ]; do sleep 0.05; done; echo "$1"', "sh",
+                             stdin=subprocess.PIPE)  # fmt: skip
+        process.stdin.write("".join(f"{n}\n" for n in range(1, 201)))
+        process.stdin.close()
+
+        def figures():
+            done = self.cachify("pool", "status", "--key", "map", "--json")
+            if done.returncode != 0:
+                return None
+            return [(one["pid"], one["running"], one["done"]) for one in json.loads(done.stdout)["maps"]]
+
+        wait_until(lambda: figures() == [(process.pid, 3, 99)], "the map is shown")
+        meanwhile()
+        wait_until(lambda: figures() == [(process.pid, 3, 99)], "the map is shown afterwards")
+        self.write("go", "")
+        self.assertEqual(process.wait(60), 0, process.stderr.read())
+        self.assertEqual(process.stdout.read(), "".join(f"{n}\n" for n in range(1, 201)))
+        self.assertEqual(self.path("log").read_text().count("\n"), 201)
+        self.assertEqual(figures(), [])
+        self.assertEqual(self.cachify("pool", "size", "-k", "map").stdout, "0\n")
+
+
+class Tls(MapCase):
     def reason_to_skip(self):
         if not OPENSSL:
             return "openssl is not installed"
@@ -95,6 +123,9 @@ class Tls(Several):
         self.wait_for_holder(waiter)
         self.assertEqual(waiter.finish(5), 5)
         self.assertEqual(waiter.process.stderr.read(), "")
+
+    def test_a_map_over_tls(self):
+        self.check_map()
 
     def test_steering_over_tls(self):
         holder = self.hold(*POOL, "1")
@@ -174,7 +205,7 @@ class Tls(Several):
         self.assertIn("TLS: none", self.run_program([*bare, "--version"]).stdout)
 
 
-class Sentinels(Several):
+class Sentinels(MapCase):
     def reason_to_skip(self):
         return missing()
 
@@ -238,6 +269,15 @@ class Sentinels(Several):
         self.wait_for_holder(waiter)
         self.assertEqual(waiter.finish(4), 4)
 
+    def test_a_map_through_a_failover(self):
+        def failover():
+            # The server, and the record of the map with it, may be away for a while.
+            self.sentinels[0]("SENTINEL", "FAILOVER", "main")
+            wait_until(lambda: "role:master" in self.replica("INFO", "replication"), "the failover", 30)
+            wait_until(lambda: "role:slave" in self.master("INFO", "replication"), "the demotion", 30)
+
+        self.check_map(failover)
+
     def test_some_sentinels_are_enough_and_none_is_not(self):
         self.sentinels[0].kill()
         self.assertEqual(self.cachify(*LOCK, "--", "true").returncode, 0)
@@ -252,7 +292,7 @@ class Sentinels(Several):
         self.assert_one_message(done)
 
 
-class Cluster(Several):
+class Cluster(MapCase):
     def setUp(self):
         super().setUp()
         self.nodes = [self.server("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
@@ -366,6 +406,11 @@ class Cluster(Several):
         self.wait_for_holder(waiter)
         self.assertEqual(waiter.finish(4), 4)
         self.assertEqual(holder.process.stderr.read() + waiter.process.stderr.read(), "")
+
+    def test_a_map_whose_slot_moves(self):
+        slot = self.nodes[0]("CLUSTER", "KEYSLOT", "cachify:pool:{map}:h")
+        source = self.owner(slot)
+        self.check_map(lambda: self.move(slot, source, next(node for node in self.nodes if node is not source)))
 
     def test_a_newcomer_during_a_move_waits_for_its_end(self):
         holder = self.hold(*POOL, "2")

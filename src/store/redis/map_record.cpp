@@ -17,6 +17,7 @@ using std::chrono::seconds;
 constexpr util::Duration kFirstMoment = milliseconds(50);
 constexpr util::Duration kChangeInterval = seconds(2);
 constexpr util::Duration kRefreshInterval = seconds(5);
+constexpr util::Duration kShown = seconds(15);  // scripts/map.lua
 constexpr util::Duration kSendTime = milliseconds(300);
 constexpr util::Duration kForgetTime = milliseconds(500);
 constexpr util::Duration kFirstLook = milliseconds(2);
@@ -34,14 +35,19 @@ RedisMapRecord::RedisMapRecord(const Address& address, Books books, Who who)
       pause_(kChangeInterval) {}
 
 RedisMapRecord::~RedisMapRecord() {
-  if (id_.empty()) return;
-  try {
-    const Limit limit{util::monotonic_now() + kForgetTime, nullptr};
-    // What is under way has to be done before, or it would be shown again.
-    if (awaited_) static_cast<void>(client_.answer(limit));
-    if (client_.connection() != nullptr) books_.forget_map(client_, id_, limit);
-  } catch (const std::exception&) {
-    // It is shown for some seconds more.
+  const util::MonotonicTime now = util::monotonic_now();
+  if (id_.empty() || now >= sent_ + kShown) return;
+  const Limit limit{now + kForgetTime, nullptr};
+  // The connection may have ended since it was used last; the second time it is a new one.
+  for (int tries = 0; tries < 2; ++tries) {
+    try {
+      // What is under way has to be done before, or it would be shown again.
+      if (std::exchange(awaited_, false)) static_cast<void>(client_.answer(limit));
+      books_.forget_map(client_, id_, limit);
+      return;
+    } catch (const std::exception&) {
+      // Failed twice, it is shown for some seconds more.
+    }
   }
 }
 
