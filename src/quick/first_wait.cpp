@@ -245,6 +245,7 @@ class Files {
   // Of an entry's locks; -1 when it cannot be had.
   int of(uint32_t index) {
     if (layout::shard_of(index) == 0) return control_.get();
+    if (layout::shard_of(index) > 1) return -1;
     if (shard_ <= 0) shard_ = open_shard();
     return shard_;
   }
@@ -403,7 +404,7 @@ bool wait_for_turn(const PlainCall& call, Descriptor& directory, const char* nam
   const bool free = look.before == kNone && look.holder == kNone;
   const uint32_t index = look.free;
   struct stat status;
-  if (index >= kMostEntries || !look_at(control.get(), status) ||
+  if (layout::shard_of(index) > 1 || !look_at(control.get(), status) ||
       status.st_size < static_cast<long>(layout::file_bytes(index + 1))) {
     return false;
   }

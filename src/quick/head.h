@@ -8,7 +8,7 @@
 #include "quick/kernel.h"
 #include "store/file/layout.h"
 
-// The state file as the quick start sees it: header, first entries and the first block, and only
+// The state file as the quick start sees it: header, first entries and some blocks, and only
 // simple, sound pictures.
 namespace cachify::quick {
 
@@ -16,7 +16,8 @@ inline constexpr long kLockExclusive = 2;  // LOCK_EX, LOCK_NB, LOCK_UN of flock
 inline constexpr long kLockNoWait = 4;
 inline constexpr long kUnlock = 8;
 
-inline constexpr uint32_t kMostEntries = store::file::kFirstEntries + store::file::kBlockEntries;
+inline constexpr uint32_t kMostEntries =
+    store::file::kFirstEntries + 16 * store::file::kBlockEntries;
 
 struct Head {
   store::file::Header header;
@@ -39,11 +40,16 @@ inline bool read_head(int fd) {
       header.checksum != store::file::checksum_of(header, head.entries, first_of(count))) {
     return false;
   }
-  if (count <= store::file::kFirstEntries) return true;
-  const auto rest =
-      static_cast<long>((count - store::file::kFirstEntries) * sizeof(store::file::Entry));
-  return kernel(__NR_pread64, fd, address(head.entries + store::file::kFirstEntries), rest,
-                static_cast<long>(store::file::kBlocksOffset)) == rest;
+  for (uint32_t i = store::file::kFirstEntries; i < count; i += store::file::kBlockEntries) {
+    const uint32_t part =
+        count - i < store::file::kBlockEntries ? count - i : store::file::kBlockEntries;
+    const auto bytes = static_cast<long>(part * sizeof(store::file::Entry));
+    if (kernel(__NR_pread64, fd, address(head.entries + i), bytes,
+               static_cast<long>(store::file::entry_offset(i))) != bytes) {
+      return false;
+    }
+  }
+  return true;
 }
 
 // Header and `count` first entries in one write, which SIGKILL cannot split.

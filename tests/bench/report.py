@@ -67,10 +67,12 @@ VERDICTS = {"": "", "aim": "aim reached", "ok": "reached, not the aim", "SHORT":
 def heading(results):
     machine = results["machine"]
     peers = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    busy = max(machine["load_before"], machine["load_after"]) > machine["processors"]
+    warning = " **The machine was busy with other things: only ratios mean something.**" if busy else ""
     return (
         f"{machine['processors']} processors, Linux {machine['kernel']}, {results['date']}; "
-        f"mode `{machine['mode']}`; load of the machine {machine['load_before']:.1f} before, "
-        f"{machine['load_after']:.1f} after (others worked on it). {peers}."
+        f"mode `{machine['mode']}`; load {machine['load_before']:.0f} before, "
+        f"{machine['load_after']:.0f} after.{warning} {peers}."
     )
 
 
