@@ -123,7 +123,7 @@ class Interrupts {
   bool sigpipe_kept_out_ = false;
   sigset_t wait_mask_;  // this and the next one: valid once installed_
   sigset_t closed_;     // what is blocked again after a wait: added_ and, if given so, the timer's
-  struct sigaction given_child_;
+  struct sigaction given_child_ = {};
   bool installed_ = false;
   bool command_ended_ = false;
   bool held_ = false;
@@ -133,8 +133,8 @@ class Interrupts {
     struct sigaction given;
   };
   std::vector<Extra> extras_;  // also_wake_on
-  struct sigaction given_tick_;
-  struct sigaction given_poke_;
+  struct sigaction given_tick_ = {};
+  struct sigaction given_poke_ = {};
 };
 
 }  // namespace cachify::run

@@ -357,8 +357,8 @@ class Keeper(AcquireCase):
         if SANITIZED:
             self.env["ASAN_OPTIONS"] = "detect_leaks=0"
 
+    @unittest.skipIf(SANITIZED, "a killed process reports nothing, and the sanitizer's own start has 600 calls")
     def test_a_caller_that_is_killed_at_any_call_leaves_nothing_or_what_it_printed(self):
-        self.no_leak_check()
         owner = self.owner()
         acquire = [CACHIFY, *LOCK, "--owner-pid", str(owner.pid)]
         for when in ([], ["--exit"]):

@@ -7,10 +7,12 @@
 // record is one write to a file opened with O_APPEND, so the records of many processes never mix.
 // The start is taken first and the end last, so that what lies between them surely ran. ENTERED is
 // the time of this program's first instruction, before its C library starts (0: not known here).
+// A TERM ends it, but not without the record of its end.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -64,10 +66,26 @@ bool append(int log, const char* what, const char* label) {
   return length > 0 && write(log, line.data(), static_cast<size_t>(length)) == length;
 }
 
-void sleep_ms(long ms) {
-  timespec rest{ms / 1000, ms % 1000 * 1'000'000};
-  while (nanosleep(&rest, &rest) != 0) {
-  }
+sigset_t only_term() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+// Below 0: without an end. True when a TERM came, which has to be blocked.
+bool told_to_end_within(long ms) {
+  const sigset_t term = only_term();
+  if (ms < 0) return sigwaitinfo(&term, nullptr) == SIGTERM;
+  const timespec rest{ms / 1000, ms % 1000 * 1'000'000};
+  return sigtimedwait(&term, nullptr, &rest) == SIGTERM;
+}
+
+[[noreturn]] void die_of_term() {
+  const sigset_t term = only_term();
+  std::raise(SIGTERM);
+  sigprocmask(SIG_UNBLOCK, &term, nullptr);
+  std::abort();
 }
 
 }  // namespace
@@ -77,15 +95,15 @@ int main(int argc, char** argv) {
     std::fputs("usage: job LOG LABEL MS\n", stderr);
     return 64;
   }
+  const sigset_t term = only_term();
+  sigprocmask(SIG_BLOCK, &term, nullptr);
   const int log = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (log < 0 || !append(log, "start", argv[2])) {
     std::perror(argv[1]);
     return 1;
   }
-  const long ms = std::strtol(argv[3], nullptr, 10);
-  if (ms < 0) {
-    for (;;) pause();
-  }
-  if (ms > 0) sleep_ms(ms);
-  return append(log, "end", argv[2]) ? 0 : 1;
+  const bool told = told_to_end_within(std::strtol(argv[3], nullptr, 10));
+  if (!append(log, "end", argv[2])) return 1;
+  if (told) die_of_term();
+  return 0;
 }
