@@ -34,7 +34,7 @@ class AcquireCase(Case):
         words = list(args) + (["--owner-pid", str(owner.pid)] if owner else [])
         done = self.cachify(*words)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertRegex(done.stdout, r"\A[0-9a-f]+\n\Z")
+        self.assertRegex(done.stdout, r"\A[0-9a-z]+\n\Z")
         return done.stdout.strip()
 
     def is_locked(self):
@@ -218,7 +218,7 @@ class Owner(AcquireCase):
     def test_the_shell_of_one_command_is_the_caller(self):
         holder = self.spawn(["sh", "-c", '$CACHIFY lock acquire -k jobs; read -r _'],
                             stdin=subprocess.PIPE)  # fmt: skip
-        self.assertRegex(holder.stdout.readline(), r"\A[0-9a-f]+\n")
+        self.assertRegex(holder.stdout.readline(), r"\A[0-9a-z]+\n")
         self.assertTrue(self.is_locked())
         holder.stdin.close()
         holder.wait(30)
@@ -396,7 +396,7 @@ class Keeper(AcquireCase):
                 self.assertEqual(process.returncode, 70)
                 self.assertRegex(stderr, r"\Acachify: [^\n]* has died; try again\n\Z")
             else:
-                self.assertRegex(stdout, r"\A[0-9a-f]+\n\Z")
+                self.assertRegex(stdout, r"\A[0-9a-z]+\n\Z")
             if self.store.name == "file":
                 wait_until(lambda: not self.cachify("lock", "list").stdout, "nothing is held")
 

@@ -288,6 +288,17 @@ class Waiters(RedisCase):
         self.assertEqual(last.finish(0), 0)
         self.assertEqual(self.size(), 0)
 
+    def test_who_stands_behind_the_dead_notices_that_nobody_looks(self):
+        # A machine that vanishes with the holder and all of the waiters that watch for its end.
+        holder = self.hold(*LOCK)
+        waiters = []
+        for _ in range(6):
+            waiters.append(self.hold(*LOCK, "-w", wait_for_start=False))
+            self.wait_for_queued(waiters[-1])
+        for dead in [*waiters[:5], holder]:
+            dead.process.kill()
+        wait_until(waiters[5].running, "its turn", timeout=40)
+
     def test_a_newcomer_finds_what_was_given_to_the_dead(self):
         holder = self.hold(*POOL, "1")
         dead = self.start(*POOL, "1", "-w", "--", "true")

@@ -13,6 +13,7 @@
 #include "store/redis/random.h"
 #include "store/redis/retries.h"
 #include "store/redis/server_error.h"
+#include "util/parse.h"
 #include "util/process.h"
 
 namespace cachify::store::redis {
@@ -23,9 +24,13 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // The first few in the queue look themselves whether a lease has run out, as nobody else tells
-// them. Those behind only say that they are alive, and ask how far they have come.
+// them. Those behind only say that they are alive, ask how far they have come, and whether those in
+// front do look: they can all have died.
 constexpr int64_t kWatchful = 4;
 constexpr util::Duration kWatchfulLook = seconds(5);
+constexpr seconds kMissed(6);  // somebody watchful would have noticed until then
+constexpr int64_t kNear = 16;
+constexpr util::Duration kNearHeartbeat = seconds(10);
 constexpr util::Duration kHeartbeat = seconds(60);
 // Who could go on but for others in front of it looks whether they live.
 constexpr util::Duration kLookAhead = seconds(2);
@@ -236,7 +241,7 @@ int64_t Admission::clear_the_way(const TakeAnswer& answer) {
 
 void Admission::schedule_look(const TakeAnswer& answer) {
   const util::MonotonicTime now = util::monotonic_now();
-  util::Duration look = kHeartbeat;
+  util::Duration look = answer.rank < kNear ? kNearHeartbeat : kHeartbeat;
   if (answer.rank < kWatchful) {
     look = answer.behind ? kLookAhead : kWatchfulLook;
     // A moment later, so that the server's clock agrees.
@@ -244,7 +249,7 @@ void Admission::schedule_look(const TakeAnswer& answer) {
       look = std::min<util::Duration>(look, *answer.first_end + milliseconds(2));
   }
   // Not all at the same time.
-  if (look == kWatchfulLook || look == kHeartbeat || look == kLookAhead) {
+  if (look == kWatchfulLook || look == kNearHeartbeat || look == kHeartbeat || look == kLookAhead) {
     look = look / 100 * static_cast<int64_t>(90 + random_number() % 20);
   }
   next_look_ = now + look;
@@ -329,15 +334,26 @@ std::optional<Outcome> Admission::rely_on(const Reply& woken) {
   return Outcome::admitted;
 }
 
+// Whether nobody holds anything, or a lease ended a while ago, and those in front did nothing.
+bool Admission::nobody_looks(int64_t server_now_us) {
+  const Reply first = side_->command({"ZRANGE", books_.keys().holders(), "0", "0", "WITHSCORES"},
+                                     request_limit());
+  if (first.type == Reply::Type::array && first.elements.empty()) return true;
+  const auto end_us = util::parse_integer(first.at(1).string(), 0, server_now_us);
+  constexpr int64_t kMissedUs = std::chrono::microseconds(kMissed).count();
+  return end_us && *end_us + kMissedUs < server_now_us;
+}
+
 // The heartbeat, while client_ goes on sleeping.
 void Admission::look_around() {
   if (rank_ >= kWatchful) {
-    const int64_t alive_until = util::boottime_ns() / 1000 + server_ahead_us_ + kAliveUs;
+    const int64_t server_now_us = util::boottime_ns() / 1000 + server_ahead_us_;
     const Reply beat = side_->command(
-        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(alive_until), id_},
+        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(server_now_us + kAliveUs), id_},
         request_limit());
     const Reply rank = side_->command({"ZRANK", books_.keys().queue(), id_}, request_limit());
-    if (beat.number() == 1 && rank.type == Reply::Type::integer && rank.integer >= kWatchful) {
+    if (beat.number() == 1 && rank.type == Reply::Type::integer && rank.integer >= kWatchful &&
+        !nobody_looks(server_now_us)) {
       rank_ = rank.integer;
       side_->disconnect();
       TakeAnswer same;

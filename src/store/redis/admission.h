@@ -34,6 +34,7 @@ class Admission {
   void sleep_on_list();
   std::optional<Outcome> rely_on(const Reply& woken);
   void look_around();
+  bool nobody_looks(int64_t server_now_us);
   void queue_again();
 
   TakeAnswer take(Client& client, bool listen, const Limit& limit);
