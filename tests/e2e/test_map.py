@@ -558,7 +558,11 @@ class Sharing(MapCase):
         def count(name):
             return len(marks[name].read_text()) if marks[name].exists() else 0
 
-        wait_until(lambda: count("a") > 20 and count("b") > 20, "both run")
+        def both_have_two():  # whoever began first gives slots back as it sees the other one wait
+            status = json.loads(self.cachify("pool", "status", "-k", "m", "--json").stdout)
+            return sorted(holder["pid"] for holder in status["holders"]) == sorted([first.pid, second.pid] * 2)
+
+        wait_until(both_have_two, "each has half of the slots")
         before = {name: count(name) for name in "ab"}
         wait_until(lambda: sum(map(count, "ab")) - sum(before.values()) > 120, "and go on")
         shares = [count(name) - before[name] for name in "ab"]
