@@ -6,8 +6,8 @@
 {
   build_packages=(g++ cmake ninja-build libcli11-dev nlohmann-json3-dev libtomlplusplus-dev
     libhiredis-dev libssl-dev)
-  test_packages=(bash-completion doctest-dev dpkg-dev fish iproute2 lintian openssl python3
-    python3-redis redis-sentinel redis-server strace zsh)
+  test_packages=(bash-completion doctest-dev dpkg-dev fish iproute2 lintian make openssl python3
+    python3-redis python3-yaml redis-sentinel redis-server strace zsh)
   sanitizer_packages=(clang libclang-rt-14-dev)
   lint_packages=(clang clang-format clang-tidy codespell mandoc python3 shellcheck)
   model_packages=(spin gcc libc6-dev)

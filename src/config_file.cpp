@@ -11,6 +11,7 @@
 #include "setting_rows.h"
 #include "util/errno_text.h"
 #include "util/parse.h"
+#include "util/suggest.h"
 #include "util/text.h"
 #include "util/unique_fd.h"
 
@@ -40,7 +41,8 @@ namespace {
 constexpr size_t kLargestFile = 1 << 20;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
-  throw ConfigError("cannot use the configuration file " + path + ": " + reason);
+  throw ConfigError("cannot use the configuration file " + path + ": " + reason +
+                    "; put that right, or name another one with --config");
 }
 
 bool is_null_device(const struct stat& status) noexcept {
@@ -92,7 +94,7 @@ class File {
         const toml::table* table = node.as_table();
         if (table == nullptr)
           throw ConfigError(place(node.source()) + "profile." + text_of(name) +
-                            " must be a table, [profile." + text_of(name) + "]");
+                            " must be a table, as [profile.NAME] makes one");
         const bool is_chosen = name == profile;
         found = found || is_chosen;
         apply_table(is_chosen ? settings : scratch, *table, nullptr);
@@ -105,6 +107,13 @@ class File {
   }
 
  private:
+  static std::string instead_of(const std::string& name,
+                                const std::vector<std::string_view>& names) {
+    const std::string_view near = util::nearest(name, names);
+    if (near.empty()) return "; see man cachify.toml";
+    return "; did you mean " + std::string(near) + "?";
+  }
+
   static std::string text_of(const toml::key& key) { return std::string(key.str()); }
 
   std::string known_profiles() const {
@@ -151,7 +160,7 @@ class File {
     const SettingRow* row = find_setting(name);
     if (row == nullptr)
       throw ConfigError(place(node.source()) + "there is no setting named " + util::quoted(name) +
-                        "; see man cachify.toml");
+                        instead_of(name, setting_names()));
     const auto value = value_for(*row, node);
     const std::string expected = value ? row->apply(settings, *value) : std::string();
     if (!value) mismatch(node, name, form_of(*row));
@@ -168,8 +177,8 @@ class File {
       const std::string key = text_of(name);
       const toml::table* table = entry.as_table();
       if (table == nullptr)
-        throw ConfigError(place(entry.source()) + "resource." + key +
-                          " must be a table, [resource." + key + "]");
+        throw ConfigError(place(entry.source()).append("resource.").append(key) +
+                          " must be a table, as [resource.KEY] makes one");
       resource::DefinitionParts parts;
       for (const auto& [part, value] : *table) apply_part(parts, text_of(part), value);
       try {
@@ -223,7 +232,9 @@ class File {
       duration(parts.create_timeout);
     } else {
       throw ConfigError(place(node.source()) + "a resource has no setting named " +
-                        util::quoted(name) + "; see man cachify.toml");
+                        util::quoted(name) +
+                        instead_of(name, {"from", "create", "check", "destroy", "min", "max",
+                                          "max-life", "create-timeout"}));
     }
   }
 
@@ -253,6 +264,7 @@ class File {
     }
     if (row.accepts == SettingRow::Accepts::toggle) {
       if (const auto toggle = node.value_exact<bool>()) return *toggle ? "true" : "false";
+      if (const auto number = node.value_exact<int64_t>()) return std::to_string(*number);
     }
     return std::nullopt;
   }
@@ -262,7 +274,7 @@ class File {
       case SettingRow::Accepts::number:
         return "a number, or a text in quotes";
       case SettingRow::Accepts::toggle:
-        return "true or false";
+        return "1, true, yes or 0, false, no";
       case SettingRow::Accepts::text:
         break;
     }

@@ -13,6 +13,7 @@ enum ExitCode : int {
   kExitFull = 75,         // full, locked, closed, shed, dismissed from the queue
   kExitLost = 76,         // the lease was lost or taken away and COMMAND was ended for it
   kExitConfig = 78,       // bad configuration
+  kExitSomeFailed = 123,  // pool map, as xargs: items failed
   kExitTimeout = 124,     // the waiting time ran out
   kExitNotExecutable = 126,
   kExitNotFound = 127,

@@ -92,6 +92,12 @@ const SettingRow* find_setting(std::string_view name) noexcept {
   return nullptr;
 }
 
+std::vector<std::string_view> setting_names() {
+  std::vector<std::string_view> names;
+  for (const SettingRow& row : kRows) names.push_back(row.name);
+  return names;
+}
+
 const SettingRow* find_setting_of_variable(std::string_view variable) noexcept {
   constexpr std::string_view kStart = "CACHIFY_";
   if (!variable.starts_with(kStart)) return nullptr;

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "settings.h"
 
@@ -18,6 +19,7 @@ struct SettingRow {
 };
 
 const SettingRow* find_setting(std::string_view name) noexcept;
+std::vector<std::string_view> setting_names();
 // CACHIFY_SLOT_EXP -> the row of slot-exp; nullptr for a variable that is no setting.
 const SettingRow* find_setting_of_variable(std::string_view variable) noexcept;
 

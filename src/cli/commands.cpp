@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/suggest.h"
+#include "util/suggest.h"
 #include "util/text.h"
 
 namespace cachify::cli {
@@ -50,9 +50,20 @@ constexpr CommandRow kCommands[] = {
 
 std::string with_suggestion(const std::string& text, std::string_view word,
                             const std::vector<std::string_view>& names) {
-  const std::string_view near = nearest(word, names);
+  const std::string_view near = util::nearest(word, names);
   if (!near.empty()) return text + "; did you mean " + std::string(near) + "?";
   return text + "; see cachify help";
+}
+
+// "pool status, lock status or resource status": the commands with this verb.
+std::string with_verb(std::string_view verb) {
+  std::vector<std::string> names;
+  for (const CommandRow& row : kCommands)
+    if (!verb.empty() && row.verb == verb) names.push_back(name_of(row));
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+  return text;
 }
 
 }  // namespace
@@ -79,10 +90,23 @@ const CommandRow* find_command(std::string_view noun, std::string_view verb) noe
   return nullptr;
 }
 
+const CommandRow* only_command_with(std::string_view verb) noexcept {
+  const CommandRow* found = nullptr;
+  for (const CommandRow& row : kCommands) {
+    if (verb.empty() || row.verb != verb) continue;
+    if (found != nullptr) return nullptr;
+    found = &row;
+  }
+  return found;
+}
+
 std::string unknown_noun(std::string_view noun) {
   std::vector<std::string_view> names = {"help"};
   for (const CommandRow& row : kCommands) names.push_back(row.noun);
-  return with_suggestion("unknown command " + util::quoted(noun), noun, names);
+  const std::string text = "unknown command " + util::quoted(noun);
+  const std::string complete = with_verb(noun);
+  return complete.empty() ? with_suggestion(text, noun, names)
+                          : text + "; did you mean " + complete + "?";
 }
 
 std::string unknown_verb(std::string_view noun, std::string_view verb) {

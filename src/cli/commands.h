@@ -25,6 +25,8 @@ std::string name_of(const CommandRow& row);
 
 bool is_noun(std::string_view word) noexcept;
 const CommandRow* find_command(std::string_view noun, std::string_view verb) noexcept;
+// The one command with this verb; null: there is none, or several nouns have it.
+const CommandRow* only_command_with(std::string_view verb) noexcept;
 
 // For UsageError: what is wrong with a noun or verb that is not in the table.
 std::string unknown_noun(std::string_view noun);

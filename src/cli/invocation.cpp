@@ -105,12 +105,16 @@ const CommandRow& command_named(const Words& nouns) {
   if (!is_noun(nouns[0])) throw UsageError(unknown_noun(nouns[0]));
   const std::string verb = nouns.size() == 2 ? nouns[1] : std::string();
   const CommandRow* row = find_command(nouns[0], verb);
+  if (row == nullptr && find_command(nouns[0], {}) != nullptr)
+    throw UsageError("unexpected " + util::quoted(verb) + "; see cachify help " + nouns[0]);
   if (row == nullptr) throw UsageError(unknown_verb(nouns[0], verb));
   return *row;
 }
 
 std::string help_about(const Words& topic) {
   if (topic.empty() || topic[0] == "help") return general_help();
+  const CommandRow* row = topic.size() == 1 ? only_command_with(topic[0]) : nullptr;
+  if (row != nullptr) return command_help(*row);
   if (!is_noun(topic[0])) throw UsageError(unknown_noun(topic[0]));
   return names_command(topic) ? command_help(command_named(topic)) : noun_help(topic[0]);
 }
@@ -140,7 +144,7 @@ run::Ending invoke_command(const Invocation& call) {
   GlobalOptions globals;
   globals.add_to(table);
   const std::string name = name_of(row);
-  table.name_topic(name);
+  table.name_topic(name, command->takes_command());
 
   const std::vector<Given> given = read_options(table, call.options);
   if (was_given(given, "help")) return print(command_help(row));

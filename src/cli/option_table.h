@@ -38,10 +38,14 @@ class OptionTable {
   }
 
   // Whose options these are, such as "pool run", for messages; empty: nobody's in particular.
-  void name_topic(std::string_view topic) { topic_ = topic; }
+  void name_topic(std::string_view topic, bool takes_command) {
+    topic_ = topic;
+    takes_command_ = takes_command;
+  }
 
   const std::vector<Option>& options() const noexcept { return options_; }
   const std::string& topic() const noexcept { return topic_; }
+  bool takes_command() const noexcept { return takes_command_; }
   const Option* find(std::string_view name) const noexcept;
   const Option* find(char letter) const noexcept;
 
@@ -49,6 +53,7 @@ class OptionTable {
   std::vector<Option> options_;
   std::string_view group_;
   std::string topic_;
+  bool takes_command_ = false;
 };
 
 // Setters for the usual kinds of values. The target must outlive the table.

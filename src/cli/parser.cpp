@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "cli/suggest.h"
 #include "errors.h"
+#include "util/suggest.h"
 #include "util/text.h"
 
 namespace cachify::cli {
@@ -55,28 +55,34 @@ bool may_occur(const Option& option, const std::vector<std::string>& words) noex
   });
 }
 
-// Where to look when an option is unknown, and nothing is near it.
 std::string see_help(const OptionTable& table) {
-  if (!table.topic().empty()) return "; see cachify help " + table.topic();
-  return "; those of a verb stand behind it, see cachify help";
+  return "see cachify help" + (table.topic().empty() ? "" : " " + table.topic());
+}
+
+// Where to look when an option is unknown, and nothing is near it.
+std::string see_options(const OptionTable& table) {
+  return (table.topic().empty() ? "; those of a verb stand behind it, " : "; ") + see_help(table);
 }
 
 [[noreturn]] void refuse_word(const OptionTable& table, const std::string& word) {
-  if (!is_long(word) && !is_cluster(word))
-    throw UsageError("unexpected " + util::quoted(word) +
-                     "; -- must stand before COMMAND and its arguments");
+  if (!is_long(word) && !is_cluster(word)) {
+    throw UsageError("unexpected " + util::quoted(word) + "; " +
+                     (table.takes_command() ? "-- must stand before COMMAND and its arguments"
+                      : table.find("key") != nullptr ? "a key is given as --key KEY"
+                                                     : see_help(table)));
+  }
   if (!is_long(word)) {
     const size_t letter = std::max<size_t>(1, util::utf8_length(std::string_view(word).substr(1)));
     throw UsageError("unknown option " + util::quoted(word.substr(0, 1 + letter)) +
-                     see_help(table));
+                     see_options(table));
   }
   const std::string name = word.substr(2, word.find('=') - 2);
   std::vector<std::string_view> names;
   for (const Option& option : table.options()) names.push_back(option.name);
-  const std::string_view near = nearest(name, names);
+  const std::string_view near = util::nearest(name, names);
   throw UsageError(
       "unknown option " + util::quoted("--" + name) +
-      (near.empty() ? see_help(table) : "; did you mean --" + std::string(near) + "?"));
+      (near.empty() ? see_options(table) : "; did you mean --" + std::string(near) + "?"));
 }
 
 // What stands behind the option that ends this word, as help has it.

@@ -3,6 +3,7 @@
 #include "cli/definition_options.h"
 #include "cli/key_options.h"
 #include "cli/open_store.h"
+#include "cli/run_options.h"
 #include "errors.h"
 #include "resource/steward.h"
 #include "util/log.h"
@@ -11,8 +12,6 @@
 namespace cachify::cli {
 
 namespace {
-
-constexpr util::Duration kDefaultKillAfter = std::chrono::seconds(10);
 
 class ResourceSteer : public Command {
  public:
@@ -44,15 +43,20 @@ class ResourceSteer : public Command {
   KeyOptions key_;
 };
 
-class ResourceName {
+// Of one of them.
+class ResourceSteerOne : public ResourceSteer {
  public:
-  void add_to(OptionTable& table, std::string_view help) {
-    table.add({0, "name", "NAME", help, [this](const std::string& value) -> std::string {
+  void add_options(OptionTable& table) override {
+    ResourceSteer::add_options(table);
+    table.add({0, "name", "NAME", name_help(), [this](const std::string& value) -> std::string {
                  if (!resource::is_handle(value)) return "a text of one line that is not empty";
                  name_ = value;
                  return {};
                }});
   }
+
+ protected:
+  virtual std::string_view name_help() const noexcept = 0;
   const std::string& name() const {
     if (name_.empty()) throw UsageError("a name is missing; give --name NAME");
     return name_;
@@ -62,7 +66,7 @@ class ResourceName {
   std::string name_;
 };
 
-class ResourceAdd : public ResourceSteer {
+class ResourceAdd : public ResourceSteerOne {
  public:
   const Manual& manual() const noexcept override {
     static constexpr Manual kManual = {
@@ -73,23 +77,17 @@ class ResourceAdd : public ResourceSteer {
          "cachify resource add --key licences --name seat-11"}};
     return kManual;
   }
-  void add_options(OptionTable& table) override {
-    ResourceSteer::add_options(table);
-    name_.add_to(table, "The name or handle to add");
-  }
 
  protected:
+  std::string_view name_help() const noexcept override { return "The name or handle to add"; }
   run::Ending steer(resource::Steward& steward, const std::string& key) override {
-    if (!steward.add(name_.name()))
-      util::explain(key + ": " + util::quoted(name_.name()) + " is there already");
+    if (!steward.add(name()))
+      util::explain(key + ": " + util::quoted(name()) + " is there already");
     return {};
   }
-
- private:
-  ResourceName name_;
 };
 
-class ResourceRemove : public ResourceSteer {
+class ResourceRemove : public ResourceSteerOne {
  public:
   const Manual& manual() const noexcept override {
     static constexpr Manual kManual = {
@@ -101,26 +99,19 @@ class ResourceRemove : public ResourceSteer {
          "cachify resource remove --key testdb --name test_3"}};
     return kManual;
   }
-  void add_options(OptionTable& table) override {
-    ResourceSteer::add_options(table);
-    name_.add_to(table, "The name or handle to remove");
-  }
 
  protected:
+  std::string_view name_help() const noexcept override { return "The name or handle to remove"; }
   run::Ending steer(resource::Steward& steward, const std::string& key) override {
-    const auto outcome = steward.remove(name_.name());
+    const auto outcome = steward.remove(name());
     if (outcome.found == 0) {
-      util::message(key + " has no resource " + util::quoted(name_.name()));
+      util::message(key + " has no resource " + util::quoted(name()));
       return {kExitNo, std::nullopt};
     }
     if (outcome.later > 0)
-      util::message(key + ": " + util::quoted(name_.name()) +
-                    " is in use, and goes when it comes back");
+      util::message(key + ": " + util::quoted(name()) + " is in use, and goes when it comes back");
     return ending_of(outcome);
   }
-
- private:
-  ResourceName name_;
 };
 
 class ResourceStop : public ResourceSteer {

@@ -13,7 +13,6 @@ namespace cachify::cli {
 
 namespace {
 
-constexpr util::Duration kDefaultKillAfter = std::chrono::seconds(10);
 // What a store keeps of a command line, for people to recognize it by.
 constexpr size_t kShownCommand = 180;
 

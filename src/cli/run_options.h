@@ -16,6 +16,7 @@
 namespace cachify::cli {
 
 inline constexpr int64_t kLargestNumber = INT32_MAX;
+inline constexpr util::Duration kDefaultKillAfter = std::chrono::seconds(10);
 
 // --timeout.
 class TimeoutOption {

@@ -21,8 +21,9 @@ class Status : public Command {
     static constexpr Manual kPool = {
         "pool status --key KEY [OPTIONS]",
         "Shows who holds the slots of a pool, since when and with which command, who waits, in the "
-        "order in which they will be served, and what has been counted. A pool that never was is "
-        "an empty one.",
+        "order in which they will be served, which maps are under way and how far they are, and "
+        "what "
+        "has been counted. A pool that never was is an empty one.",
         {"cachify pool status --key jobs --watch",
          "cachify pool status --key jobs --json | jq '.holders[].pid'"}};
     static constexpr Manual kLock = {

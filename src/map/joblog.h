@@ -16,7 +16,8 @@ struct LogEntry {
   int64_t received = 0;  // bytes of standard output
   int code = 0;          // 0 when a signal ended it
   int signal = 0;
-  std::string command;  // as a shell would need it written
+  std::string command;       // as a shell would need it written
+  bool interrupted = false;  // its line stays away
 };
 
 // A line, with its end, in GNU parallel's columns.

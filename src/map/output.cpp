@@ -130,7 +130,7 @@ void Output::hand_over(Result result) {
   }
   emit(out_, result.out.get(), 0, spool_size(result.out.get()), result.tag);
   emit(err_, result.err.get(), 0, spool_size(result.err.get()), result.tag);
-  hooks_.log(result.log);
+  log(result.log);
   if (keep_order_) {
     ++next_;
     advance();
@@ -211,13 +211,18 @@ bool Output::emit_held(uint64_t number) {
   };
   read(&held, sizeof held);
   std::string tag(static_cast<size_t>(held.tag), '\0');
-  std::string log(static_cast<size_t>(held.log), '\0');
+  std::string line(static_cast<size_t>(held.log), '\0');
   read(tag.data(), tag.size());
-  read(log.data(), log.size());
+  read(line.data(), line.size());
   emit(out_, backlog_.get(), at, held.out, tag);
   emit(err_, backlog_.get(), at + held.out, held.err, tag);
-  hooks_.log(log);
+  log(line);
   return true;
+}
+
+// What nobody has read is not done: resumed, it is run again.
+void Output::log(const std::string& line) const {
+  if (!out_.broken) hooks_.log(line);
 }
 
 void Output::advance() {

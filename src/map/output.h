@@ -58,6 +58,7 @@ class Output {
   void write(Stream& to, const char* data, size_t size);
   void hold(const Result& result);
   bool emit_held(uint64_t number);
+  void log(const std::string& line) const;
   void copy_to_backlog(int from, int64_t size);
   uint64_t place_of(uint64_t number) const;
   void set_place(uint64_t number, uint64_t place);

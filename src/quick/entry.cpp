@@ -2,7 +2,9 @@
 // argv and the environment on the stack, which goes on to the C library as it came.
 #include "quick/first_command.h"
 #include "quick/first_end.h"
+#include "quick/first_grant.h"
 #include "quick/first_slot.h"
+#include "quick/first_wait.h"
 #include "quick/handover.h"
 #include "quick/plain_call.h"
 
@@ -17,9 +19,18 @@ extern "C" [[gnu::used]] void cachify_quick_start(long* stack) {
   char** argv = reinterpret_cast<char**>(stack + 1);
   char** environment = argv + argc + 1;
   if (!cachify::quick::recognise(argc, argv, environment, call)) return;
-  if (!cachify::quick::take_first_slot(call)) return;
+  const bool redis = cachify::quick::is_for_redis(call);
+  if (!(redis ? cachify::quick::take_first_grant(call) : cachify::quick::take_first_slot(call))) {
+    return;
+  }
   cachify::quick::start_first_command(call);
-  if (cachify::quick::handover.started) cachify::quick::see_to_the_end(call);
+  cachify::quick::leave_place();
+  if (!cachify::quick::handover.started) return;
+  if (redis) {
+    cachify::quick::see_grant_to_its_end(call);
+  } else {
+    cachify::quick::see_to_the_end(call);
+  }
 }
 
 asm(R"(

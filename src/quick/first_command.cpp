@@ -2,7 +2,10 @@
 
 #include <asm/unistd_64.h>
 #include <linux/fcntl.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
+
+#include <initializer_list>
 
 #include "quick/handover.h"
 #include "quick/kernel.h"
@@ -11,16 +14,6 @@
 namespace cachify::quick {
 
 namespace {
-
-// The kernel's own form of struct sigaction.
-struct Action {
-  unsigned long handler;
-  unsigned long flags;
-  unsigned long restorer;
-  uint64_t mask;
-};
-constexpr unsigned long kDefault = 0;
-constexpr unsigned long kIgnore = 1;
 
 constexpr size_t kMostVariables = 2000;
 char* environment[kMostVariables + 7];
@@ -46,17 +39,27 @@ bool prepare_environment(const PlainCall& call) {
     return variables.add(name);
   };
   begin("CACHIFY_KEY=").add(call.key).add('\0');
-  begin("CACHIFY_MAX=").add_number(call.max, 10).add('\0');
+  begin("CACHIFY_MAX=").add_number(handover.asked ? handover.cap : call.max, 10).add('\0');
   begin("CACHIFY_SLOT=").add_number(handover.slot, 10).add('\0');
-  begin("CACHIFY_ID=").add_number(handover.ticket, 16).add('\0');
+  if (handover.asked) {
+    begin("CACHIFY_ID=").add(handover.id).add('\0');
+  } else {
+    begin("CACHIFY_ID=").add_number(handover.ticket, 16).add('\0');
+  }
   begin("CACHIFY_FENCE=").add_number(handover.fence, 10).add('\0');
-  begin("CACHIFY_WAITED=").add("0.000").add('\0');
+  const auto ms = static_cast<uint64_t>(handover.waited_ns / 1'000'000);
+  begin("CACHIFY_WAITED=").add_number(ms / 1000, 10).add('.');
+  for (const uint64_t digit : {ms / 100 % 10, ms / 10 % 10, ms % 10}) {
+    variables.add_number(digit, 10);
+  }
+  variables.add('\0');
   environment[n] = nullptr;
   return variables.ok();
 }
 
 struct Child {
   const PlainCall* call;
+  long parent;
   bool ran;  // the child writes it: it shares our memory until its exec
 };
 Child child;
@@ -92,12 +95,17 @@ void execute_from_path() {
 // Runs on a stack of its own in the memory of the parent, which stands still until the exec.
 [[noreturn]] void child_main() {
   // As run/child.cpp: out of the way of scripts, or in its own place.
-  if (kernel(__NR_fcntl, handover.hold_fd, F_DUPFD, 10) < 0) {
+  if (!handover.asked && kernel(__NR_fcntl, handover.hold_fd, F_DUPFD, 10) < 0) {
     kernel(__NR_fcntl, handover.hold_fd, F_SETFD, 0);
   }
+  // A lease cannot outlive us: the --on-lost of a lock is TERM, that of a pool is none.
+  if (handover.asked && child.call->lock) {
+    kernel(__NR_prctl, PR_SET_PDEATHSIG, SIGTERM);
+    if (kernel(__NR_getppid) != child.parent) kernel(__NR_exit_group, 126);
+  }
   if (handover.child_was_ignored) {
-    Action ignore{kIgnore, 0, 0, 0};
-    kernel(__NR_rt_sigaction, SIGCHLD, address(&ignore), 0, sizeof ignore.mask);
+    const Action ignore{kIgnore, 0, 0, 0};
+    set_action(SIGCHLD, &ignore, nullptr);
   }
   kernel(__NR_rt_sigprocmask, SIG_SETMASK, address(&handover.given_mask), 0,
          sizeof handover.given_mask);
@@ -134,11 +142,6 @@ long clone_child() {
 }  // namespace
 
 void start_first_command(const PlainCall& call) {
-  Action by_default{kDefault, 0, 0, 0};
-  Action given;
-  kernel(__NR_rt_sigaction, SIGCHLD, address(&by_default), address(&given), sizeof given.mask);
-  handover.child_was_ignored = given.handler == kIgnore;
-
   if (call.path == nullptr || length(call.path) > kLongestPath || !prepare_environment(call) ||
       (pending_signals(handover.given_mask) & kStops) != 0) {
     return;
@@ -149,6 +152,7 @@ void start_first_command(const PlainCall& call) {
   if (signals < 0) return;
   handover.signal_fd = static_cast<int>(signals);
   child.call = &call;
+  if (handover.asked && call.lock) child.parent = kernel(__NR_getpid);
   child.ran = true;
   const long pid = clone_child();
   if (pid < 0) return;

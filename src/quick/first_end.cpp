@@ -9,6 +9,7 @@
 #include <linux/poll.h>
 #include <linux/wait.h>
 
+#include "quick/first_steps.h"
 #include "quick/handover.h"
 #include "quick/head.h"
 #include "quick/kernel.h"
@@ -20,25 +21,6 @@ namespace {
 
 using store::file::Entry;
 using store::file::EntryState;
-
-// Sleeps until one of our signals is pending. Reads none of them.
-bool wait_for_signal() {
-  struct pollfd entry;
-  entry.fd = handover.signal_fd;
-  entry.events = POLLIN;
-  entry.revents = 0;
-  return kernel(__NR_poll, address(&entry), 1, -1) == 1;
-}
-
-// The code with which the command exited; -1 when it has not, or when that is not all there is.
-int plain_exit_code() {
-  siginfo_t info;
-  info.si_pid = 0;
-  const long result =
-      kernel(__NR_waitid, P_PID, handover.pid, address(&info), WEXITED | WNOHANG | WNOWAIT);
-  if (result != 0 || info.si_pid != handover.pid || info.si_code != CLD_EXITED) return -1;
-  return (pending_signals(handover.given_mask) & ~bit(SIGCHLD)) == 0 ? info.si_status : -1;
-}
 
 void clear(Entry& entry) {
   auto* words = reinterpret_cast<uint64_t*>(&entry);
@@ -74,7 +56,9 @@ void give_back(const PlainCall& call) {
   }
   if (ring) head.header.bell = store::file::kBellRung;
   clear(head.entries[handover.index]);
-  while (high_water > 0 && head.entries[high_water - 1].state == EntryState::free) --high_water;
+  // Of the block first: what the header counts no more must not lie there.
+  write_block_entry(fd, handover.index);
+  while (high_water > 0 && is_free(head.entries[high_water - 1])) --high_water;
   ++head.header.counters.completed;
   write_head(fd, count);
   kernel(__NR_flock, fd, kUnlock);
@@ -85,8 +69,25 @@ void give_back(const PlainCall& call) {
 
 }  // namespace
 
+bool wait_for_signal(int milliseconds) {
+  struct pollfd entry;
+  entry.fd = handover.signal_fd;
+  entry.events = POLLIN;
+  entry.revents = 0;
+  return kernel(__NR_poll, address(&entry), 1, milliseconds) == 1;
+}
+
+int plain_exit_code() {
+  siginfo_t info;
+  info.si_pid = 0;
+  const long result =
+      kernel(__NR_waitid, P_PID, handover.pid, address(&info), WEXITED | WNOHANG | WNOWAIT);
+  if (result != 0 || info.si_pid != handover.pid || info.si_code != CLD_EXITED) return -1;
+  return (pending_signals(handover.given_mask) & ~bit(SIGCHLD)) == 0 ? info.si_status : -1;
+}
+
 void see_to_the_end(const PlainCall& call) {
-  if (!wait_for_signal()) return;
+  if (!wait_for_signal(-1)) return;
   const int code = plain_exit_code();
   if (code < 0) return;
   if (!find_our_entry()) return;

@@ -4,9 +4,9 @@
 #include <asm/unistd_64.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
-#include <linux/time.h>
-#include <linux/utsname.h>
 
+#include "quick/first_steps.h"
+#include "quick/first_wait.h"
 #include "quick/handover.h"
 #include "quick/head.h"
 #include "quick/kernel.h"
@@ -20,8 +20,6 @@ namespace {
 namespace layout = store::file;
 using layout::Entry;
 using layout::EntryState;
-using layout::Header;
-using layout::Info;
 
 constexpr unsigned kWritableByOthers = 0022;
 constexpr unsigned kTypeMask = 0170000;  // <linux/stat.h> leaves these to libc
@@ -81,13 +79,12 @@ bool find_place(const PlainCall& call, Place& place) {
   place.index = head.header.high_water;
   for (uint32_t i = head.header.high_water; i-- > 0;) {
     const Entry& entry = head.entries[i];
-    if (entry.state == EntryState::free && entry.ticket == 0 && entry.checksum == 0) {
+    if (is_free(entry)) {
       place.index = i;
       continue;
     }
-    if (entry.state != EntryState::holding || entry.checksum != layout::checksum_of(entry) ||
-        entry.ticket > head.header.next || entry.expires != 0 || entry.weight != 1 ||
-        entry.slot >= 64 || call.lock) {
+    if (entry.state != EntryState::holding || !is_sound(entry) || entry.expires != 0 ||
+        entry.weight != 1 || entry.slot >= 64 || call.lock) {
       return false;
     }
     taken |= 1ULL << entry.slot;
@@ -98,53 +95,11 @@ bool find_place(const PlainCall& call, Place& place) {
   return true;
 }
 
-uint64_t draw() {
-  struct timespec now;
-  kernel(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, address(&now));
-  const auto us =
-      static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
-  uint64_t& next = head.header.next;
-  next = next + 1 > us ? next + 1 : us;
-  return next;
-}
-
-void copy_text(char* to, size_t size, const char* from) {
-  size_t n = 0;
-  for (; n + 1 < size && from[n] != '\0'; ++n) to[n] = from[n];
-  to[n] = '\0';
-}
-
-bool write_info(int fd, const PlainCall& call, uint32_t index) {
-  static Info info;
-  static struct new_utsname names;
-  static Text<sizeof info.command> command;
-  info.pid = static_cast<uint32_t>(kernel(__NR_getpid));
-  info.process = info.pid;
-  info.uid = static_cast<uint32_t>(kernel(__NR_geteuid));
-  struct stat space;
-  const bool known = kernel(__NR_stat, address("/proc/self/ns/pid"), address(&space)) == 0;
-  info.pid_namespace = known ? space.st_ino : 0;
-  struct timespec now;
-  kernel(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, address(&now));
-  info.since_us = now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
-  if (kernel(__NR_uname, address(&names)) == 0) {
-    copy_text(info.host, sizeof info.host, names.nodename);
-  }
-  command.clear();
-  for (char** word = call.command; *word != nullptr; ++word) {
-    if (word != call.command) command.add(' ');
-    command.add(*word);
-  }
-  copy_text(info.command, sizeof info.command, command.c_str());
-  return kernel(__NR_pwrite64, fd, address(&info), sizeof info,
-                static_cast<long>(layout::info_offset(index))) == sizeof info;
-}
-
 // Enters us into the head, not yet into the file.
 void enter(const Place& place, const PlainCall& call) {
   Entry& entry = head.entries[place.index];
-  entry.ticket = draw();
-  entry.fence = draw();
+  entry.ticket = draw_number();
+  entry.fence = draw_number();
   entry.expires = 0;
   entry.expiry = 0;
   entry.slot = place.slot;
@@ -159,18 +114,6 @@ void enter(const Place& place, const PlainCall& call) {
   entry.checksum = layout::checksum_of(entry);
   if (head.header.high_water <= place.index) head.header.high_water = place.index + 1;
   ++head.header.counters.admitted;
-}
-
-// D1: the kernel rings the bell of a pool when this process dies. As store/file/bell.cpp does it.
-bool ring_at_death(int fd) {
-  constexpr long kReadWrite = 3, kShared = 1, kPage = static_cast<long>(layout::kPage);
-  const long page = kernel(__NR_mmap, 0, kPage, kReadWrite, kShared, fd, 0);
-  if (page < 0 && page > -4096) return false;
-  handover.bell = reinterpret_cast<unsigned*>(page + static_cast<long>(offsetof(Header, bell)));
-  robust.list.next = &robust.list;
-  robust.futex_offset = 0;
-  robust.list_op_pending = reinterpret_cast<robust_list*>(handover.bell);
-  return kernel(__NR_set_robust_list, address(&robust), sizeof robust) == 0;
 }
 
 }  // namespace
@@ -188,8 +131,14 @@ bool take_first_slot(const PlainCall& call) {
       status.st_size < static_cast<long>(layout::file_bytes(0))) {
     return false;
   }
+  if (!read_head(control.get())) return false;
   Place place;
-  if (!read_head(control.get()) || !find_place(call, place)) return false;
+  if (!find_place(call, place)) {
+    if (!call.waits || call.max != 1) return false;
+    if (!wait_for_turn(call, directory, name, control)) return false;
+    default_child_signal();
+    return true;
+  }
 
   enter(place, call);
   const Entry& entry = head.entries[place.index];
@@ -219,6 +168,7 @@ bool take_first_slot(const PlainCall& call) {
   handover.control_fd = control.keep();
   handover.hold_fd = hold.keep();
   handover.admitted = true;
+  default_child_signal();
   return true;
 }
 

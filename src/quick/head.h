@@ -8,42 +8,76 @@
 #include "quick/kernel.h"
 #include "store/file/layout.h"
 
-// The state file as the quick start sees it: its first page, and only simple, sound pictures.
+// The state file as the quick start sees it: header, first entries and some blocks, and only
+// simple, sound pictures.
 namespace cachify::quick {
 
 inline constexpr long kLockExclusive = 2;  // LOCK_EX, LOCK_NB, LOCK_UN of flock(2)
 inline constexpr long kLockNoWait = 4;
 inline constexpr long kUnlock = 8;
 
-// Page 0, without the infos.
+inline constexpr uint32_t kMostEntries =
+    store::file::kFirstEntries + 16 * store::file::kBlockEntries;
+
 struct Head {
   store::file::Header header;
-  store::file::Entry entries[store::file::kFirstEntries];
+  store::file::Entry entries[kMostEntries];
 };
 inline Head head;
+inline constexpr long kFirstBytes =
+    sizeof(store::file::Header) + store::file::kFirstEntries * sizeof(store::file::Entry);
 
-// False when the entries are not all in this page.
-inline bool read_head(int fd) {
-  if (kernel(__NR_pread64, fd, address(&head), sizeof head, 0) != sizeof head) return false;
-  const store::file::Header& header = head.header;
-  return header.magic == store::file::kMagic && header.high_water <= store::file::kFirstEntries &&
-         header.checksum == store::file::checksum_of(header, head.entries, header.high_water);
+constexpr uint32_t first_of(uint32_t count) {
+  return count < store::file::kFirstEntries ? count : store::file::kFirstEntries;
 }
 
-// Header and `count` entries in one write, which SIGKILL cannot split.
+// False when there are more entries than that. Those of the block are not checked here.
+inline bool read_head(int fd) {
+  if (kernel(__NR_pread64, fd, address(&head), kFirstBytes, 0) != kFirstBytes) return false;
+  const store::file::Header& header = head.header;
+  const uint32_t count = header.high_water;
+  if (header.magic != store::file::kMagic || count > kMostEntries ||
+      header.checksum != store::file::checksum_of(header, head.entries, first_of(count))) {
+    return false;
+  }
+  for (uint32_t i = store::file::kFirstEntries; i < count; i += store::file::kBlockEntries) {
+    const uint32_t part =
+        count - i < store::file::kBlockEntries ? count - i : store::file::kBlockEntries;
+    const auto bytes = static_cast<long>(part * sizeof(store::file::Entry));
+    if (kernel(__NR_pread64, fd, address(head.entries + i), bytes,
+               static_cast<long>(store::file::entry_offset(i))) != bytes) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Header and `count` first entries in one write, which SIGKILL cannot split.
 inline bool write_head(int fd, uint32_t count) {
   store::file::Header& header = head.header;
-  header.checksum = store::file::checksum_of(header, head.entries, header.high_water);
-  const auto bytes = static_cast<long>(sizeof header + count * sizeof head.entries[0]);
+  header.checksum = store::file::checksum_of(header, head.entries, first_of(header.high_water));
+  const auto bytes = static_cast<long>(sizeof header + first_of(count) * sizeof head.entries[0]);
   return kernel(__NR_pwrite64, fd, address(&head), bytes, 0) == bytes;
 }
 
-// The mutex is held for microseconds; who finds it longer in use leaves the wait to the full
-// program, which can be interrupted.
+// An entry of the block; those before it go with the head.
+inline bool write_block_entry(int fd, uint32_t index) {
+  if (index < store::file::kFirstEntries) return true;
+  return kernel(__NR_pwrite64, fd, address(head.entries + index), sizeof head.entries[0],
+                static_cast<long>(store::file::entry_offset(index))) == sizeof head.entries[0];
+}
+
+// The mutex is held for microseconds. Who finds it in use for some milliseconds leaves the wait to
+// the full program, which can be interrupted.
 inline bool take_mutex(int fd) {
-  for (int tries = 0; tries < 20; ++tries) {
+  for (int tries = 0; tries < 40; ++tries) {
     if (kernel(__NR_flock, fd, kLockExclusive | kLockNoWait) == 0) return true;
-    kernel(__NR_sched_yield);
+    if (tries < 20) {
+      kernel(__NR_sched_yield);
+    } else {
+      const long pause[2] = {0, 100'000};  // struct timespec
+      kernel(__NR_nanosleep, address(pause), 0);
+    }
   }
   return false;
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr long kNotFound = -2;  // ENOENT
 constexpr size_t kLongestKey = 60;
+constexpr int64_t kLongestMs = 9'000'000'000'000;  // fits in ns
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -29,13 +30,24 @@ uint32_t small_number(const char* text) {
   return text[n] == '\0' ? value : 0;
 }
 
-bool is_plain_duration(const char* text) {
+// Up to 6 digits and a unit, in ns; -1 for anything else.
+int64_t plain_duration(const char* text) {
+  int64_t number = 0;
   size_t n = 0;
-  while (is_digit(text[n]) && n < 6) ++n;
-  if (n == 0) return false;
-  const char* unit = text + n;
-  return *unit == '\0' || same(unit, "ms") || same(unit, "s") || same(unit, "m") ||
-         same(unit, "h") || same(unit, "d");
+  for (; is_digit(text[n]) && n < 6; ++n) number = number * 10 + (text[n] - '0');
+  if (n == 0) return -1;
+  struct Unit {
+    const char* name;
+    int64_t ms;
+  };
+  for (const Unit& unit : {Unit{"", 1000}, Unit{"ms", 1}, Unit{"s", 1000}, Unit{"m", 60'000},
+                           Unit{"h", 3'600'000}, Unit{"d", 86'400'000}}) {
+    if (same(text + n, unit.name)) {
+      const int64_t ms = number * unit.ms;
+      return ms <= kLongestMs ? ms * 1'000'000 : -1;
+    }
+  }
+  return -1;
 }
 
 // No braces (fields) and nothing that a message would have to escape.
@@ -126,7 +138,13 @@ bool read_words(int argc, char** argv, PlainCall& call) {
     if (i == 0) return false;
   }
   if (options.key == nullptr || !is_plain_key(options.key)) return false;
-  if (options.timeout != nullptr && !is_plain_duration(options.timeout)) return false;
+  call.waits = options.wait != nullptr;
+  call.timeout_ns = 0;
+  if (options.timeout != nullptr) {
+    call.timeout_ns = plain_duration(options.timeout);
+    if (call.timeout_ns < 0) return false;
+    call.waits = call.timeout_ns > 0;
+  }
   if (call.lock != (options.max == nullptr)) return false;
   call.max = call.lock ? 1 : small_number(options.max);
   call.key = options.key;
@@ -158,6 +176,7 @@ bool read_environment(char** environment, PlainCall& call) {
   const char* home = nullptr;
   const char* store = nullptr;
   call.path = nullptr;
+  call.below_a_call = false;
   call.environment = environment;
   for (char** entry = environment; *entry != nullptr; ++entry) {
     const char* text = *entry;
@@ -173,6 +192,7 @@ bool read_environment(char** environment, PlainCall& call) {
       store = url;
     } else if (const char* name = behind(text, "CACHIFY_")) {
       if (!tells_of_a_slot(name)) return false;
+      call.below_a_call = true;
     }
   }
   if (call.store == nullptr) call.store = store;

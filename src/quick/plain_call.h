@@ -12,7 +12,10 @@ struct PlainCall {
   const char* key;
   const char* store;  // the URL; nullptr: the default
   uint32_t max;
-  char** command;  // argv of COMMAND, up to a nullptr
+  bool waits;
+  int64_t timeout_ns;  // of a call that waits; 0: as long as it takes
+  bool below_a_call;   // the environment is that of a command of ours
+  char** command;      // argv of COMMAND, up to a nullptr
   char** environment;
   const char* path;  // PATH; nullptr: not set
 };

@@ -29,6 +29,29 @@ inline void unblock_signals() {
   handover.signals_blocked = false;
 }
 
+// The kernel's own form of struct sigaction.
+struct Action {
+  unsigned long handler;
+  unsigned long flags;
+  unsigned long restorer;
+  uint64_t mask;
+};
+inline constexpr unsigned long kDefault = 0;
+inline constexpr unsigned long kIgnore = 1;
+
+inline void set_action(int signal, const Action* action, Action* given) {
+  kernel(__NR_rt_sigaction, signal, address(action), address(given), sizeof action->mask);
+}
+
+// To be called once a slot or a place is ours: commands have to be waited for. As Interrupts does,
+// which takes this over with the mask; it is put back for the command.
+inline void default_child_signal() {
+  const Action by_default{kDefault, 0, 0, 0};
+  Action given;
+  set_action(SIGCHLD, &by_default, &given);
+  handover.child_was_ignored = given.handler == kIgnore;
+}
+
 // Those of kBlocked that came and were not given blocked.
 inline uint64_t pending_signals(uint64_t given_mask) {
   uint64_t pending = 0;

@@ -49,10 +49,18 @@ Helper::Order destroy_order(const Definition& definition, const Item& item,
   return order;
 }
 
-std::string create_failure(const Helper& helper, const Made& made) {
+std::string create_failure(const Helper& helper, const Made& made, bool fresh) {
+  if (!fresh)
+    return "--create printed " + util::quoted(made.handle) +
+           ", which is there already; each handle has to be a new one";
   if (!helper.succeeded()) return "--create " + helper.failure();
   if (made.result == Made::Result::made) return {};
   return "--create did not print a handle: one line, and nothing else";
+}
+
+std::string destroy_failure(const Helper& helper, const Item& item) {
+  if (helper.succeeded()) return {};
+  return "--destroy of " + util::quoted(item.handle) + " " + helper.failure();
 }
 
 Errands::Errands(Ledger& ledger, HelperRules rules) : ledger_(ledger), rules_(std::move(rules)) {}
@@ -85,7 +93,6 @@ void Errands::end(Errand& errand) {
   std::string failure;
   if (errand.create) {
     const Made made = ledger_.workshop().outcome_of(work);
-    failure = create_failure(errand.helper, made);
     bool fresh = true;
     std::vector<Item> unwanted;  // stopped meanwhile
     Definition definition;
@@ -95,14 +102,11 @@ void Errands::end(Errand& errand) {
       definition = catalogue.definition;
     });
     add(definition, unwanted, *interrupts_);
-    if (!fresh) failure = "--create printed " + util::quoted(made.handle) + " a second time";
+    failure = create_failure(errand.helper, made, fresh);
   } else {
-    const bool succeeded = errand.helper.succeeded();
-    if (!succeeded) {
-      failure = "--destroy of " + util::quoted(item.handle) + " " + errand.helper.failure();
-    }
+    failure = destroy_failure(errand.helper, item);
     ledger_.update([&](Catalogue& catalogue, const Facts&) {
-      catalogue.finish_destroy(item.number, succeeded);
+      catalogue.finish_destroy(item.number, failure.empty());
     });
   }
   ledger_.workshop().end(work);

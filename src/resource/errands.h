@@ -21,8 +21,11 @@ Helper::Order check_order(const Definition& definition, const Item& item, const 
 Helper::Order destroy_order(const Definition& definition, const Item& item,
                             const HelperRules& rules);
 
-// Why a create that has ended gave nothing; empty: it did.
-std::string create_failure(const Helper& helper, const Made& made);
+// Why a create that has ended gave nothing; empty: it did. `fresh`: its handle was not in the
+// catalogue yet.
+std::string create_failure(const Helper& helper, const Made& made, bool fresh);
+// Why a destroy that has ended did not do it; empty: it did.
+std::string destroy_failure(const Helper& helper, const Item& item);
 
 // Creates and destroys that nobody waits for: they go on beside COMMAND, all at once. What fails is
 // one message each, and is not tried again here.

@@ -205,10 +205,7 @@ std::optional<Item> Lender::create(const Item& item) {
   });
   workshop.end(*item.work);
   if (!undisturbed) return std::nullopt;
-  std::string failure = create_failure(helper, made);
-  if (!fresh)
-    failure = "--create printed " + util::quoted(made.handle) +
-              ", which is there already; each handle has to be a new one";
+  const std::string failure = create_failure(helper, made, fresh);
   if (!failure.empty()) throw StoreError(wish_.key + ": " + failure);
   return mine;
 }
@@ -217,13 +214,10 @@ void Lender::destroy(const Item& item) {
   Helper helper(destroy_order(definition_, item, rules_), *interrupts_);
   // Ended half-way, it is left to the next one.
   if (watch(helper)) {
-    const bool succeeded = helper.succeeded();
-    if (!succeeded) {
-      util::error(wish_.key + ": --destroy of " + util::quoted(item.handle) + " " +
-                  helper.failure());
-    }
+    const std::string failure = destroy_failure(helper, item);
+    if (!failure.empty()) util::error(wish_.key + ": " + failure);
     ledger_.update([&](Catalogue& catalogue, const Facts&) {
-      catalogue.finish_destroy(item.number, succeeded);
+      catalogue.finish_destroy(item.number, failure.empty());
     });
   }
   ledger_.workshop().end(*item.work);

@@ -26,9 +26,9 @@ volatile sig_atomic_t g_seen[NSIG];  // the poke and the extra ones, since they 
 timer_t g_timer;
 Interrupts* g_alive = nullptr;
 
-// The highest one: the least likely to mean something to anybody.
+// The highest but one: the least likely to mean something to anybody. (Valgrind has the highest.)
 int tick_signal() {
-  return SIGRTMAX;
+  return SIGRTMAX - 1;
 }
 
 void repeat_tick() noexcept {
@@ -168,6 +168,8 @@ void Interrupts::also_wake_on(std::initializer_list<int> signals) {
 }
 
 void Interrupts::keep_out_sigpipe() noexcept {
+  assert(!installed_);
+  sigpipe_kept_out_ = true;
   block(SIGPIPE);
 }
 
@@ -251,6 +253,8 @@ void Interrupts::make_wait_mask() noexcept {
   for (int signal = 1; closed && signal < SIGRTMIN; ++signal) {
     if (sigismember(&added_, signal) == 1) sigaddset(&wait_mask_, signal);
   }
+  // What a failed write has left pending would end us in the next wait.
+  if (sigpipe_kept_out_) sigaddset(&wait_mask_, SIGPIPE);
   sigdelset(&wait_mask_, tick_signal());
   if (!held_) {
     sigdelset(&wait_mask_, kPokeSignal);

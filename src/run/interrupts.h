@@ -75,7 +75,7 @@ class Interrupts {
   // Each of these signals ends a wait as the poke does, and is noted; blocked otherwise. One that
   // was given ignored stays so, SIGCHLD excepted.
   void also_wake_on(std::initializer_list<int> signals);
-  // A write that nobody reads any more fails with EPIPE, and no more.
+  // A write that nobody reads any more fails with EPIPE, and no more. Called before the first wait.
   void keep_out_sigpipe() noexcept;
   // Whether `signal` (one of those, or the poke) has ended a wait since the last call.
   static bool take(int signal) noexcept;
@@ -119,10 +119,11 @@ class Interrupts {
   void restore_dispositions() const noexcept;
 
   sigset_t given_mask_;
-  sigset_t added_;      // what we block and were not given blocked
+  sigset_t added_;  // what we block and were not given blocked
+  bool sigpipe_kept_out_ = false;
   sigset_t wait_mask_;  // this and the next one: valid once installed_
   sigset_t closed_;     // what is blocked again after a wait: added_ and, if given so, the timer's
-  struct sigaction given_child_;
+  struct sigaction given_child_ = {};
   bool installed_ = false;
   bool command_ended_ = false;
   bool held_ = false;
@@ -132,8 +133,8 @@ class Interrupts {
     struct sigaction given;
   };
   std::vector<Extra> extras_;  // also_wake_on
-  struct sigaction given_tick_;
-  struct sigaction given_poke_;
+  struct sigaction given_tick_ = {};
+  struct sigaction given_poke_ = {};
 };
 
 }  // namespace cachify::run

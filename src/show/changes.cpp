@@ -14,6 +14,7 @@ namespace {
 using store::Counters;
 using store::HolderInfo;
 using store::Kind;
+using store::MapInfo;
 using store::Situation;
 using store::WaiterInfo;
 
@@ -50,6 +51,33 @@ std::string command_text(const store::Who& who) {
   return who.command.empty() ? std::string() : ": " + who.command;
 }
 
+bool is_same_map(const MapInfo& a, const MapInfo& b) noexcept {
+  return a.since_us == b.since_us && a.who.pid == b.who.pid && a.who.host == b.who.host;
+}
+
+bool has_map(const Situation& situation, const MapInfo& map) {
+  return std::any_of(situation.maps.begin(), situation.maps.end(),
+                     [&map](const MapInfo& other) { return is_same_map(map, other); });
+}
+
+bool maps_are_the_same(const Situation& before, const Situation& after) noexcept {
+  return std::equal(before.maps.begin(), before.maps.end(), after.maps.begin(), after.maps.end(),
+                    [](const MapInfo& a, const MapInfo& b) {
+                      return is_same_map(a, b) && a.figures == b.figures;
+                    });
+}
+
+bool books_differ(const Situation& before, const Situation& after) noexcept {
+  return before.size != after.size || before.stored_max != after.stored_max ||
+         before.closed != after.closed ||
+         numbers_of(before.counters) != numbers_of(after.counters) ||
+         !std::equal(before.holders.begin(), before.holders.end(), after.holders.begin(),
+                     after.holders.end(), is_same) ||
+         !std::equal(before.waiters.begin(), before.waiters.end(), after.waiters.begin(),
+                     after.waiters.end(),
+                     [](const WaiterInfo& a, const WaiterInfo& b) { return a.id == b.id; });
+}
+
 class Comparison {
  public:
   Comparison(Kind kind, const Situation& before, const Situation& after, int64_t now_us)
@@ -59,9 +87,10 @@ class Comparison {
     compare_settings();
     compare_holders();
     compare_waiters();
+    compare_maps();
     compare_counters();
     // Something is different that has no words here; a change must not pass for none.
-    if (lines_.empty() && differs(before_, after_)) note("the books were changed");
+    if (lines_.empty() && books_differ(before_, after_)) note("the books were changed");
     return std::move(lines_);
   }
 
@@ -128,6 +157,19 @@ class Comparison {
     }
   }
 
+  // Figures that move all the time are shown, but no news.
+  void compare_maps() {
+    for (const MapInfo& map : before_.maps) {
+      if (has_map(after_, map)) continue;
+      went("map of " + who_text(map.who) + " ended after " + age_text(map.since_us, now_us_) +
+           command_text(map.who));
+    }
+    for (const MapInfo& map : after_.maps) {
+      if (has_map(before_, map)) continue;
+      came("map of " + who_text(map.who) + " began" + command_text(map.who));
+    }
+  }
+
   // What came and went between the two pictures shows in the books only.
   void compare_counters() {
     const auto grown = [this](int64_t Counters::*counter) {
@@ -154,14 +196,7 @@ class Comparison {
 }  // namespace
 
 bool differs(const Situation& before, const Situation& after) noexcept {
-  return before.size != after.size || before.stored_max != after.stored_max ||
-         before.closed != after.closed ||
-         numbers_of(before.counters) != numbers_of(after.counters) ||
-         !std::equal(before.holders.begin(), before.holders.end(), after.holders.begin(),
-                     after.holders.end(), is_same) ||
-         !std::equal(before.waiters.begin(), before.waiters.end(), after.waiters.begin(),
-                     after.waiters.end(),
-                     [](const WaiterInfo& a, const WaiterInfo& b) { return a.id == b.id; });
+  return books_differ(before, after) || !maps_are_the_same(before, after);
 }
 
 std::vector<Line> changes_between(Kind kind, const Situation& before, const Situation& after,

@@ -169,8 +169,10 @@ std::string resources_text(const Resources& now, const Look& look) {
     }
     table.add_row(std::move(row));
   }
-  if (!table.empty()) lines.emplace_back();
-  for (std::string& line : table.lines(look)) lines.push_back(std::move(line));
+  if (!table.empty()) {
+    lines.emplace_back();
+    for (std::string& line : table.lines(look)) lines.push_back(std::move(line));
+  }
   return joined(lines);
 }
 

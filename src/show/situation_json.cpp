@@ -56,6 +56,21 @@ Json waiter_json(const store::WaiterInfo& waiter, int64_t now_us) {
   return object;
 }
 
+Json map_json(const store::MapInfo& map, int64_t now_us) {
+  const store::MapFigures& figures = map.figures;
+  return {{"host", map.who.host},
+          {"pid", map.who.pid},
+          {"user", user_of(map.who)},
+          {"command", map.who.command},
+          {"since", util::rfc3339(map.since_us)},
+          {"uptime", seconds(now_us - map.since_us)},
+          {"queued", figures.queued},
+          {"running", figures.running},
+          {"done", figures.done},
+          {"failed", figures.failed},
+          {"idle", figures.idle}};
+}
+
 Json counters_json(const store::Counters& counters) {
   const int64_t mean = counters.admitted > 0 ? counters.waited_us / counters.admitted : 0;
   return {{"admitted", counters.admitted},
@@ -109,6 +124,8 @@ Json situation_json(const Subject& subject, const store::Situation& now, int64_t
   object["counters"] = counters_json(now.counters);
   object["uptime"] = nullptr;
   if (now.created_us != 0) object["uptime"] = seconds(now_us - now.created_us);
+  Json& maps = object["maps"] = Json::array();
+  for (const store::MapInfo& map : now.maps) maps.push_back(map_json(map, now_us));
   return object;
 }
 

@@ -15,7 +15,7 @@ namespace cachify::show {
 nlohmann::ordered_json summary_json(const Subject& subject, const store::Situation& now);
 nlohmann::ordered_json summary_json(const Subject& subject, const store::KeySummary& key);
 
-// What `status` prints: the summary, holders, waiters, counters, uptime.
+// What `status` prints: the summary, holders, waiters, counters, uptime, maps.
 nlohmann::ordered_json situation_json(const Subject& subject, const store::Situation& now,
                                       int64_t now_us);
 

@@ -103,6 +103,33 @@ Table table_of_waiters(const store::Situation& now, int64_t now_us) {
   return table;
 }
 
+Table table_of_maps(const store::Situation& now, int64_t now_us) {
+  Table table({{"MAP", Align::right},
+               {"USER"},
+               {"HOST", Align::left, true},
+               {"UP", Align::right},
+               {"QUEUED", Align::right},
+               {"RUNNING", Align::right},
+               {"DONE", Align::right},
+               {"FAILED", Align::right},
+               {"IDLE", Align::right},
+               {"COMMAND"}});
+  for (const store::MapInfo& map : now.maps) {
+    const store::MapFigures& figures = map.figures;
+    table.add_row({{std::to_string(map.who.pid)},
+                   {user_of(map.who)},
+                   {foreign_host(map.who)},
+                   {age_text(map.since_us, now_us)},
+                   {std::to_string(figures.queued)},
+                   {std::to_string(figures.running)},
+                   {std::to_string(figures.done)},
+                   {std::to_string(figures.failed), figures.failed > 0 ? Paint::bad : Paint::plain},
+                   {std::to_string(figures.idle)},
+                   {map.who.command}});
+  }
+  return table;
+}
+
 void append(std::vector<std::string>& lines, const Table& table, const Look& look) {
   if (table.empty()) return;
   lines.emplace_back();
@@ -174,6 +201,7 @@ std::vector<std::string> situation_lines(const store::Situation& now, int64_t no
   std::vector<std::string> lines;
   append(lines, table_of_holders(now, now_us), look);
   append(lines, table_of_waiters(now, now_us), look);
+  append(lines, table_of_maps(now, now_us), look);
   if (now.created_us == 0) return lines;
   lines.emplace_back();
   for (std::string& line : counter_lines(now, now_us, look)) lines.push_back(std::move(line));

@@ -19,8 +19,8 @@ std::string age_text(int64_t since_us, int64_t now_us);
 // "pool jobs: 3 of 4 slots in use, 2 waiting, closed (file:)"
 Line headline(const Subject& subject, const store::Situation& now);
 
-// Who holds; then who waits; then what was counted: each with an empty line before it, and left out
-// when there is nothing to tell.
+// Who holds; then who waits; then the maps under way; then what was counted: each with an empty
+// line before it, and left out when there is nothing to tell.
 std::vector<std::string> situation_lines(const store::Situation& now, int64_t now_us,
                                          const Look& look);
 

@@ -97,6 +97,23 @@ struct WaiterInfo {
   int64_t since_us = 0;
 };
 
+// How far a `pool map` has come.
+struct MapFigures {
+  int64_t queued = 0;  // items that were read and wait for a slot, or to be tried again
+  int64_t running = 0;
+  int64_t done = 0;    // items that have ended for good, the failed ones among them
+  int64_t failed = 0;
+  int64_t idle = 0;  // slots that it holds without a run
+  friend bool operator==(const MapFigures&, const MapFigures&) = default;
+};
+
+// A `pool map` under way. Its figures may be some seconds old.
+struct MapInfo {
+  MapFigures figures;
+  Who who;
+  int64_t since_us = 0;
+};
+
 // What has happened to a key since `created_us`, when its books were begun.
 struct Counters {
   int64_t admitted = 0;
@@ -116,6 +133,7 @@ struct Situation {
   bool closed = false;
   std::vector<HolderInfo> holders;  // by slot
   std::vector<WaiterInfo> waiters;  // in the order in which they will be served
+  std::vector<MapInfo> maps;        // who began first comes first
   Counters counters;
   int64_t created_us = 0;  // wall clock; 0: the key never was
   bool with_who = true;    // false: holders and waiters were left out, as summary() may
@@ -201,6 +219,19 @@ class Lease {
   // command must have been reaped. Throws StoreError when the store could not be told (the slot
   // then ends by the crash rules). Must be called at most once.
   virtual void release() = 0;
+};
+
+// A map under way, as the store shows it to others. Goes with this object; with its process, when
+// that is killed: at once (file) or some seconds later (Redis). It is for the eye only: what cannot
+// be shown now is shown later or not at all, and nobody is told.
+class MapRecord {
+ public:
+  virtual ~MapRecord() = default;
+  // What is to be shown from now on. To be called with every change, and at next_update(); most
+  // calls cost nothing, as it is written now and then only. Blocks for 300 ms at most.
+  virtual void update(const MapFigures& figures) noexcept = 0;
+  // When update() wants to be called again, though nothing has changed; nullopt: need not be.
+  virtual std::optional<util::MonotonicTime> next_update() const noexcept = 0;
 };
 
 enum class Outcome {
@@ -320,6 +351,12 @@ class Store {
   // A directory of this host for files that belong to the catalogues, the same for every caller;
   // empty: the store has none.
   virtual std::string work_directory() const { return {}; }
+
+  // Shows a map of this pool in everybody's situation(), from the first update() on. Must not
+  // outlive the store. nullptr: the store has no place for that. Throws nothing.
+  virtual std::unique_ptr<MapRecord> show_map(const std::string& /*key*/, const Who& /*who*/) {
+    return nullptr;
+  }
 
   // Whether the store works, and what could make it fail: for `doctor`. Changes nothing that stays.
   // Throws nothing for what it finds: that is a finding.

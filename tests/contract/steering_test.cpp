@@ -370,7 +370,7 @@ TEST_CASE("newest wins: the holder is asked to end, and waited for") {
   });
 }
 
-TEST_CASE("newest wins: the oldest go, no more than it needs, and only once it is their turn") {
+TEST_CASE("newest wins: the oldest go, no more than it needs, also when others wait before it") {
   over_every_store([](Scene& scene) {
     Caller& first = scene.hold(pool(4));
     Caller& second = scene.hold(pool(4));
@@ -378,10 +378,11 @@ TEST_CASE("newest wins: the oldest go, no more than it needs, and only once it i
     Caller& fourth = scene.hold(pool(4));
     Caller& patient = scene.queue(pool(4));
     Caller& newest = scene.queue(replacing(pool(4, 2), true, false));
-    CHECK_FALSE(first.told(100ms));
+    check_told(first, Lease::State::taken);
+    check_told(second, Lease::State::taken);
+    CHECK_FALSE(third.told(100ms));
     first.release();
     CHECK(patient.result().outcome == Outcome::admitted);
-    check_told(second, Lease::State::taken);
     check_told(third, Lease::State::taken);
     CHECK_FALSE(fourth.told(50ms));
     CHECK_FALSE(patient.told(0ms));

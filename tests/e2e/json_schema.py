@@ -47,6 +47,19 @@ HOLDER = {
     "ending": bool,
 }
 WAITER = {"id": str, "position": COUNT, "priority": int, **WHO}
+MAP = {
+    "host": str,
+    "pid": COUNT,
+    "user": str,
+    "command": str,
+    "since": WHO["since"],
+    "uptime": SECONDS,
+    "queued": COUNT,
+    "running": COUNT,
+    "done": COUNT,
+    "failed": COUNT,
+    "idle": COUNT,
+}
 COUNTERS = {
     "admitted": COUNT,
     "rejected": COUNT,
@@ -63,6 +76,7 @@ STATUS = {
     "waiters": [WAITER],
     "counters": COUNTERS,
     "uptime": or_null(SECONDS),
+    "maps": [MAP],
 }
 LIST = [SUMMARY]
 DOCTOR = {

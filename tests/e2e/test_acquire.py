@@ -34,7 +34,7 @@ class AcquireCase(Case):
         words = list(args) + (["--owner-pid", str(owner.pid)] if owner else [])
         done = self.cachify(*words)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertRegex(done.stdout, r"\A[0-9a-f]+\n\Z")
+        self.assertRegex(done.stdout, r"\A[0-9a-z]+\n\Z")
         return done.stdout.strip()
 
     def is_locked(self):
@@ -218,7 +218,7 @@ class Owner(AcquireCase):
     def test_the_shell_of_one_command_is_the_caller(self):
         holder = self.spawn(["sh", "-c", '$CACHIFY lock acquire -k jobs; read -r _'],
                             stdin=subprocess.PIPE)  # fmt: skip
-        self.assertRegex(holder.stdout.readline(), r"\A[0-9a-f]+\n")
+        self.assertRegex(holder.stdout.readline(), r"\A[0-9a-z]+\n")
         self.assertTrue(self.is_locked())
         holder.stdin.close()
         holder.wait(30)
@@ -289,10 +289,10 @@ class Keeper(AcquireCase):
         self.acquire(*LOCK, owner=self.owner())
         keeper = self.keeper()
         rollup = Path(f"/proc/{keeper}/smaps_rollup").read_text()
-        # What is its own; the program's pages are the file's.
-        dirty = int(re.search(r"^Private_Dirty: +(\d+) kB", rollup, re.M)[1])
+        # What is its own; the program's pages are the file's, and count as dirty after a build.
+        own = int(re.search(r"^Anonymous: +(\d+) kB", rollup, re.M)[1])
         if not SANITIZED:
-            self.assertLess(dirty, 512)
+            self.assertLess(own, 512)
         # A lease that is renewed has something to do at first.
         wait_until(lambda: process_stat(keeper)[0] == "S", "the keeper sleeps")
 
@@ -357,8 +357,8 @@ class Keeper(AcquireCase):
         if SANITIZED:
             self.env["ASAN_OPTIONS"] = "detect_leaks=0"
 
+    @unittest.skipIf(SANITIZED, "a killed process reports nothing, and the sanitizer's own start has 600 calls")
     def test_a_caller_that_is_killed_at_any_call_leaves_nothing_or_what_it_printed(self):
-        self.no_leak_check()
         owner = self.owner()
         acquire = [CACHIFY, *LOCK, "--owner-pid", str(owner.pid)]
         for when in ([], ["--exit"]):
@@ -396,7 +396,7 @@ class Keeper(AcquireCase):
                 self.assertEqual(process.returncode, 70)
                 self.assertRegex(stderr, r"\Acachify: [^\n]* has died; try again\n\Z")
             else:
-                self.assertRegex(stdout, r"\A[0-9a-f]+\n\Z")
+                self.assertRegex(stdout, r"\A[0-9a-z]+\n\Z")
             if self.store.name == "file":
                 wait_until(lambda: not self.cachify("lock", "list").stdout, "nothing is held")
 

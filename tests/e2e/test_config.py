@@ -62,8 +62,9 @@ class Order(ConfigCase):
         self.assertEqual(lines(CACHIFY_QUIET="1"), 0)
         self.assertGreater(lines(CACHIFY_VERBOSE="yes"), 1)
         self.assertGreater(lines("-v", CACHIFY_QUIET="true"), 1)
-        self.write_config("quiet = true\n")
-        self.assertEqual(lines(), 0)
+        for switch in ("true", "1", '"yes"'):
+            self.write_config(f"quiet = {switch}\n")
+            self.assertEqual(lines(), 0, switch)
         self.assertEqual(lines(CACHIFY_QUIET="no"), 1)
 
     def test_what_the_command_is_told_is_no_default_for_a_cachify_below_it(self):
@@ -111,6 +112,14 @@ class BadConfiguration(ConfigCase):
                 done = self.bad_configuration("config.toml:", env=no_store)
                 self.assertRegex(done.stderr, r"config\.toml:[12]: ")
 
+    def test_a_name_that_is_near_is_suggested(self):
+        for text, near in (("timeuot = 1", "timeout"), ("slot_exp = 1", "slot-exp"), ("[profile.a]\nprefx = 'x'", "prefix"),
+                           ("[resource.r]\nmax_life = 1", "max-life")):  # fmt: skip
+            self.write_config(text + "\n")
+            self.bad_configuration(f"; did you mean {near}?\n")
+        self.write_config("frobnicate = 1\n")
+        self.bad_configuration("; see man cachify.toml\n")
+
     def test_a_bad_value_on_the_command_line_is_wrong_use(self):
         done = self.cachify("--store", "nfs:/x", "pool", "size", "-k", "x")
         self.assertEqual(done.returncode, 64)
@@ -128,8 +137,9 @@ class BadConfiguration(ConfigCase):
 
     def test_a_profile_that_is_missing(self):
         self.bad_configuration("'p'", args=("--profile", "p", "pool", "size", "-k", "x"))
-        self.write_config("[profile.q]\n")
-        self.bad_configuration("'p'", args=("--profile", "p", "pool", "size", "-k", "x"))
+        for text, known in (("", "it has none"), ("[profile.q]\n", "it has 'q'"), ("[profile.q]\n[profile.a]\n", "'a, q'")):
+            self.write_config(text)
+            self.bad_configuration("'p'", known, args=("--profile", "p", "pool", "size", "-k", "x"))
 
 
 class Files(ConfigCase):

@@ -230,6 +230,7 @@ class Words(Case):
             ("pool rnu", "run"), ("pool stat", "status"), ("pool lst", "list"), ("lock islocked", "is-locked"),
             ("lock aquire", "acquire"), ("pool relase", "release"), ("resource stauts", "status"),
             ("pool size --kye x", "--key"), ("lock run --shraed -k x -- true", "--shared"),
+            ("run", "pool run, lock run or resource run"), ("is-locked", "lock is-locked"),
             ("help pol", "pool"), ("help pool rnu", "run"), ("pool rnu --help", "run"),
             ("pool wait -k x --untill idle", "--until"), ("lock run --time 5 -k x -- true", "--timeout"),
         ):  # fmt: skip
@@ -237,6 +238,14 @@ class Words(Case):
                 done = self.cachify(*words.split())
                 self.assertEqual(done.returncode, 64)
                 self.assert_one_message(done, f"did you mean {near}?")
+
+    def test_a_word_too_many_is_told_what_it_may_be(self):
+        for words, told in (("pool run -k x ls", "-- must stand before COMMAND"), ("pool size jobs", "--key KEY"),
+                            ("pool list jobs", "cachify help pool list"), ("lock release deploy", "--key KEY"),
+                            ("doctor x", "cachify help doctor"), ("help pool run x", "see cachify help")):  # fmt: skip
+            done = self.cachify(*words.split())
+            self.assertEqual(done.returncode, 64)
+            self.assert_one_message(done, f"unexpected '{words.split()[-1]}'; ", told)
 
     def test_what_is_near_nothing_is_told_where_to_look(self):
         for words, where in (("frobnicate", ""), ("pool frobnicate", ""), ("pool", " pool"), ("lock", " lock"),
@@ -249,6 +258,13 @@ class Words(Case):
     def test_alone_it_is_the_help_and_wrong_use(self):
         done = self.cachify()
         self.assertEqual((done.returncode, done.stdout, done.stderr), (64, "", self.cachify("help").stdout))
+
+    def test_help_about_a_verb_that_one_noun_has_needs_no_noun(self):
+        for verb, command in (("map", "pool map"), ("is-locked", "lock is-locked"), ("stop", "resource stop")):
+            self.assertEqual(self.cachify("help", verb).stdout, self.cachify("help", *command.split()).stdout)
+        done = self.cachify("help", "release")
+        self.assertEqual(done.returncode, 64)
+        self.assert_one_message(done, "did you mean pool release or lock release?")
 
     def test_the_help_fits_a_terminal(self):
         listed = re.findall(r"^  (\w+(?: [\w-]+)?)  ", self.cachify("help").stdout, re.M)

@@ -67,6 +67,7 @@ ROLES = {
     ),
     "reader": Role(("--shared",), WAIT, noun="lock"),
     "waiter for a lock": Role(WAIT, WAIT, noun="lock", blocker=(LOCK,)),
+    "waiter for a lock behind another": Role(WAIT, WAIT, noun="lock", blocker=(LOCK,), ahead=(WAIT,)),
     "waiter for a pool of one": Role(N1 + WAIT, N1 + WAIT, blocker=(N1,)),
     "waiter for a pool": Role(N2 + WAIT, N2 + WAIT, standing=(N2,), blocker=(N2,)),
     "waiter for two slots apart": Role(

@@ -44,12 +44,31 @@ def words_of(topic):
     return {f"--{long}" for long in options} | {f"-{short}" for short, _ in options.values() if short}
 
 
+def values_of(topic):
+    """{long: the words that can be its value}, of those that have such: none in DURATION|none."""
+    listed = {long: re.findall(r"\b[a-z]+\b", value) for long, (_, value) in options_of(topic).items()}
+    if "timeout" in listed:
+        listed["timeout"] = ["none"]  # the text beside it says so
+    return {long: words for long, words in listed.items() if words}
+
+
+def verbs_of(noun):
+    return {topic.split()[1] for topic in VERBS if topic.startswith(f"{noun} ")}
+
+
+NOUNS = ("pool", "lock", "resource")
+
+
 class Docs(unittest.TestCase):
     maxDiff = None
 
     def test_the_help_lists_the_verbs(self):
         listed = re.findall(r"^  (\w+(?: [\w-]+)?)  ", help_of(""), re.M)
         self.assertEqual(sorted(listed), sorted([*VERBS, "help"]))
+
+    def test_the_values_are_understood_here(self):
+        self.assertEqual(values_of("pool wait"), {"until": ["free", "empty", "idle"], "timeout": ["none"]})
+        self.assertEqual(values_of("pool map")["halt"], ["never", "soon", "now"])
 
     def test_the_help_is_understood_here(self):
         self.assertEqual(options_of("pool run")["max"], ("n", "N"))
@@ -217,6 +236,15 @@ class Bash(unittest.TestCase):
             with self.subTest(words=words):
                 self.assertEqual(self.complete(*words), expected)
 
+    def test_it_has_every_verb_and_every_value(self):
+        for noun in NOUNS:
+            self.assertEqual(self.complete("cachify", noun, ""), verbs_of(noun))
+            self.assertEqual(self.complete("cachify", "help", noun, ""), verbs_of(noun))
+        for topic in VERBS:
+            for long, words in values_of(topic).items():
+                with self.subTest(topic=topic, option=long):
+                    self.assertEqual(self.complete("cachify", *topic.split(), f"--{long}", ""), set(words))
+
     def test_behind_the_dashes_it_completes_commands(self):
         self.assertIn("true", self.complete("cachify", "lock", "run", "-k", "x", "--", "tru"))
 
@@ -249,6 +277,26 @@ class Zsh(unittest.TestCase):
                 wanted = {long: (short, bool(value)) for long, (short, value) in options_of(topic).items()}
                 self.assertEqual(listed, wanted)
 
+    def values(self, name):
+        """{long: words} of an array, those it includes being part of it."""
+        body = re.search(rf"^{name}=\((.*?)\)$", self.source, re.M | re.S)[1]
+        result = {}
+        for other in re.findall(r"\$(\w+)", body):
+            result.update(self.values(other))
+        for line in body.splitlines():
+            found = re.search(r"--([\w-]+)=.*:\(([a-z ]+)\)'", line)
+            if found:
+                result[found[1]] = found[2].split()
+        return result
+
+    def test_it_has_every_verb_and_every_value(self):
+        for noun in NOUNS:
+            listed = re.search(rf"^ +{noun}\) _values verb ((?:.*\n)*?.*);;", self.source, re.M)[1]
+            self.assertEqual(set(re.findall(r"'([\w-]+)\[", listed)), verbs_of(noun))
+        for topic in VERBS:
+            with self.subTest(topic=topic):
+                self.assertEqual(self.values(re.sub("[ -]", "_", topic)), values_of(topic))
+
     @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
     def test_zsh_can_read_it(self):
         subprocess.run(["zsh", "-n", ROOT / "completions/_cachify"], timeout=60, check=True)
@@ -256,7 +304,8 @@ class Zsh(unittest.TestCase):
 
 class Fish(unittest.TestCase):
     maxDiff = None
-    source = (ROOT / "completions/cachify.fish").read_text(encoding="ascii")
+    file = ROOT / "completions/cachify.fish"
+    source = file.read_text(encoding="ascii")
 
     def options(self, topic):
         """{long: (short, has a value)} of the lines whose condition holds for the topic."""
@@ -281,6 +330,25 @@ class Fish(unittest.TestCase):
             with self.subTest(topic=topic):
                 wanted = {long: (short, bool(value)) for long, (short, value) in options_of(topic).items()}
                 self.assertEqual(self.options(topic), wanted)
+
+    @unittest.skipUnless(shutil.which("fish"), "fish is not installed")
+    def test_it_has_every_verb_and_every_value(self):
+        lines = {("cachify", noun): verbs_of(noun) for noun in NOUNS}
+        lines.update({("cachify", "help", noun): verbs_of(noun) for noun in NOUNS})
+        for topic in VERBS:
+            for long, words in values_of(topic).items():
+                lines[("cachify", *topic.split(), f"--{long}")] = set(words)
+        script = 'source $argv[1]; for line in $argv[2..-1]; echo "> $line"; complete -C "$line "; end'
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", script, self.file, *map(" ".join, lines)],
+            capture_output=True, text=True, timeout=60, check=True)  # fmt: skip
+        offers = {}
+        for line in done.stdout.splitlines():
+            if line.startswith("> "):
+                offered = offers[line[2:]] = set()
+            else:
+                offered.add(line.split("\t")[0])
+        self.assertEqual(offers, {" ".join(words): expected for words, expected in lines.items()})
 
     @unittest.skipUnless(shutil.which("fish"), "fish is not installed")
     def test_fish_can_read_it(self):

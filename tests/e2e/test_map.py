@@ -275,6 +275,38 @@ class Output(MapCase):
         self.assertEqual(process.wait(30), -signal.SIGPIPE)
         self.assertEqual(self.size(), 0)
 
+    def test_when_the_reader_goes_away_the_running_ones_are_ended_and_waited_for(self):
+        script = ('[ "$1" != 1 ] || { until [ -e ready2 ] && [ -e ready3 ]; do sleep 0.02; done; echo x; exit; }\n'
+                  '[ "$1" != 2 ] || trap "" TERM\n[ "$1" != 3 ] || trap "echo >term3; exit 0" TERM\n'
+                  'echo >"ready$1"; while :; do sleep 0.02; done')  # fmt: skip
+        process = self.start_map("--kill-after", "300ms", "--", "sh", "-c", script, "sh")
+        process.stdout.close()
+        self.feed(process, numbers(3))
+        process.stdin.close()
+        self.assertEqual(process.wait(30), -signal.SIGPIPE)
+        self.assertTrue(self.path("term3").exists())
+        self.assertEqual(self.size(), 0, "item 2, which does not heed TERM, was killed before the map ended")
+
+    def test_what_nobody_has_read_is_not_logged(self):
+        self.write("items", numbers(2000))
+        args = ("--input", "items", "-k", "--joblog", "log", "--", "echo")
+        process = self.start_map(*args, slots=2)
+        self.assertEqual(process.stdout.readline(), "1\n")
+        process.stdout.close()
+        self.assertEqual(process.wait(30), -signal.SIGPIPE)
+        logged = len(read_joblog(self.path("log")))
+        self.assertLess(logged, 2000)
+        done = self.map("--resume", *args, items=None)
+        self.assertEqual((done.returncode, done.stdout), (0, numbers(2000, logged + 1)))
+
+    def test_nobody_reads_standard_error(self):
+        read, write = os.pipe()
+        os.close(read)
+        done = self.run_program([CACHIFY, "pool", "map", "--key", "m", "-n", "1", "-k", "--", "sh", "-c",
+                                 'echo err >&2; echo "$1"', "sh"], input=numbers(20), stderr=write)  # fmt: skip
+        os.close(write)
+        self.assertEqual((done.returncode, done.stdout), (0, numbers(20)))
+
     def test_a_daemon_that_writes_on_does_not_mix_with_later_runs(self):
         script = '[ "$1" != 1 ] || (sleep 0.3; echo late) & echo "run $1"; [ "$1" != 1 ] || exit 0; sleep 0.1'
         done = self.map("-k", "--", "sh", "-c", script, "sh", items=numbers(6), slots=1)
@@ -293,7 +325,9 @@ class Ends(MapCase):
             self.assert_one_message(done)
 
     def test_halt(self):
-        script = 'echo "$1" >>ran; case $1 in 2) exit 1 ;; 1) sleep 0.5; echo end 1 ;; esac'
+        # The failure comes once both have started, whichever was faster.
+        script = ('echo "$1" >>ran; case $1 in 2) until grep -q 1 ran; do sleep 0.01; done; exit 1 ;; '
+                  '1) sleep 0.5; echo end 1 ;; esac')  # fmt: skip
         for halt, wanted in (("soon", "end 1\n"), ("now", "")):
             self.path("ran").unlink(missing_ok=True)
             done = self.map("--halt", halt, "--", "sh", "-c", script, "sh", items=numbers(50), slots=2)
@@ -415,6 +449,32 @@ class Signals(MapCase):
         self.assertEqual(self.path("got").read_text(), "got\ngot\n")
         self.assertEqual(self.size(), 0)
 
+    def test_what_was_ended_with_all_the_rest_is_not_done(self):
+        script = 'echo "$1" >>ran; [ ! -e slow ] || [ "$1" = 1 ] || { touch "at$1"; sleep 60; }; exit "$1"'
+        args = ("--input", self.write("items", numbers(4)), "--joblog", "log", "--", "sh", "-c", script, "sh")
+
+        def second_signal(process):
+            process.terminate()
+            process.stderr.readline()
+            process.terminate()
+            self.assertEqual(process.wait(30), -signal.SIGTERM)
+
+        def total_timeout(process):
+            self.assertEqual(process.wait(30), 124)
+
+        for options, stop in (((), second_signal), (("--total-timeout", "2s"), total_timeout)):
+            for name in ("ran", "log", "at2", "at3"):
+                self.path(name).unlink(missing_ok=True)
+            self.write("slow", "")
+            process = self.start_map(*options, *args, slots=2)
+            wait_until(lambda: self.path("at2").exists() and self.path("at3").exists(), "items 2 and 3 run")
+            stop(process)
+            self.assertEqual([(row["Seq"], row["Exitval"]) for row in read_joblog(self.path("log"))], [("1", "1")])
+            self.path("slow").unlink()
+            self.path("ran").unlink()
+            self.assertEqual(self.map("--resume", *args).returncode, 123)
+            self.assertEqual(sorted(self.path("ran").read_text().split()), ["2", "3", "4"])
+
     def test_what_does_not_end_is_killed(self):
         process = self.start_map("--kill-after", "200ms", "--", "sh", "-c", 'trap "" TERM; echo; sleep 60 & wait; sleep 60')
         self.feed(process, "a\n")
@@ -498,7 +558,11 @@ class Sharing(MapCase):
         def count(name):
             return len(marks[name].read_text()) if marks[name].exists() else 0
 
-        wait_until(lambda: count("a") > 20 and count("b") > 20, "both run")
+        def both_have_two():  # whoever began first gives slots back as it sees the other one wait
+            status = json.loads(self.cachify("pool", "status", "-k", "m", "--json").stdout)
+            return sorted(holder["pid"] for holder in status["holders"]) == sorted([first.pid, second.pid] * 2)
+
+        wait_until(both_have_two, "each has half of the slots")
         before = {name: count(name) for name in "ab"}
         wait_until(lambda: sum(map(count, "ab")) - sum(before.values()) > 120, "and go on")
         shares = [count(name) - before[name] for name in "ab"]

@@ -14,8 +14,8 @@ BUILD = Path(CACHIFY).parent
 VERSION = re.search(r"project\(cachify VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
 HAS_TLS = (BUILD / "cachify-tls").exists()
 
-ANYWHERE = {"bin/cachify", "share/doc/cachify/README.md", "share/doc/cachify/SECURITY.md",
-            "share/bash-completion/completions/cachify",
+ANYWHERE = {"bin/cachify", "share/doc/cachify/README.md", "share/doc/cachify/RECIPES.md",
+            "share/doc/cachify/SECURITY.md", "share/bash-completion/completions/cachify",
             "share/fish/vendor_completions.d/cachify.fish"}  # fmt: skip
 if HAS_TLS:
     ANYWHERE.add("libexec/cachify/cachify-tls")
@@ -53,7 +53,8 @@ class Package(Case):
         version = self.run_program([program, "--version"]).stdout.splitlines()
         self.assertEqual(version[0], f"cachify {VERSION}")
         if HAS_TLS:
-            self.assertTrue(version[2].endswith("/libexec/cachify/cachify-tls"), version)
+            tls = Path(bin_directory).resolve().parent / "libexec" / "cachify" / "cachify-tls"
+            self.assertEqual(version[2], f"TLS: {tls}")
             done = self.run_program(
                 [program, "--store", "rediss://127.0.0.1:1?connect-timeout=1s", "pool", "size", "-k", "x"]
             )

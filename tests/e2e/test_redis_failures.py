@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 from redis_server import Server, documented_rights, missing, waiting_pids
 from support import Case, main, process_state, wait_until
@@ -287,6 +288,17 @@ class Waiters(RedisCase):
         self.assertEqual(last.finish(0), 0)
         self.assertEqual(self.size(), 0)
 
+    def test_who_stands_behind_the_dead_notices_that_nobody_looks(self):
+        # A machine that vanishes with the holder and all of the waiters that watch for its end.
+        holder = self.hold(*LOCK)
+        waiters = []
+        for _ in range(6):
+            waiters.append(self.hold(*LOCK, "-w", wait_for_start=False))
+            self.wait_for_queued(waiters[-1])
+        for dead in [*waiters[:5], holder]:
+            dead.process.kill()
+        wait_until(waiters[5].running, "its turn", timeout=40)
+
     def test_a_newcomer_finds_what_was_given_to_the_dead(self):
         holder = self.hold(*POOL, "1")
         dead = self.start(*POOL, "1", "-w", "--", "true")
@@ -295,6 +307,42 @@ class Waiters(RedisCase):
         dead.wait()
         self.assertEqual(holder.finish(0), 0)
         self.assertEqual(self.cachify(*POOL, "1", "--", "true").returncode, 0)
+
+    def test_a_dead_waiter_that_would_not_fit_is_skipped_by_a_newcomer(self):
+        self.hold(*POOL, "2")
+        heavy = self.hold(*POOL, "2", "--weight", "2", "-w", wait_for_start=False)
+        self.wait_for_queued(heavy)
+        self.assertEqual(self.cachify(*POOL, "2", "--", "true").returncode, 75)
+        self.kill_waiter(heavy)
+        self.assertEqual(self.cachify(*POOL, "2", "--", "true").returncode, 0)
+        self.hold(*LOCK, "--shared")
+        writer = self.hold(*LOCK, "-w", wait_for_start=False)
+        self.wait_for_queued(writer)
+        self.kill_waiter(writer)
+        done = self.cachify(*LOCK, "--shared", "--wait", "-t", "1", "--", "true")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_dead_waiter_that_would_not_fit_is_skipped_by_those_behind_it(self):
+        self.hold(*LOCK, "--shared")
+        writer = self.hold(*LOCK, "-w", wait_for_start=False)
+        self.wait_for_queued(writer)
+        reader = self.hold(*LOCK, "--shared", "-w", wait_for_start=False)
+        self.wait_for_queued(reader)
+        self.kill_waiter(writer)
+        wait_until(reader.running, "the reader is let in", timeout=10)  # missed after 150 s
+
+    def test_the_dead_do_not_count_for_queue_max(self):
+        self.hold(*POOL, "1")
+        waiter = self.hold(*POOL, "1", "-w", wait_for_start=False)
+        self.wait_for_queued(waiter)
+        one_more = (*POOL, "1", "--queue-max", "1", "-t", "0.1", "--", "true")
+        self.assertEqual(self.cachify(*one_more).returncode, 75)
+        self.kill_waiter(waiter)
+        self.assertEqual(self.cachify(*one_more).returncode, 124)
+
+    def kill_waiter(self, waiter):
+        waiter.process.kill()
+        waiter.process.wait()  # its connection is closed now
 
     def test_an_interrupted_waiter_leaves_the_queue(self):
         self.hold(*POOL, "1")
@@ -391,7 +439,10 @@ class Refusals(RedisCase):
                 self.server("HSET", name, item, "rubbish")
         done = self.cachify(*LOCK, "--wait", "--", "echo", "started")
         self.assertEqual(done.returncode, 69, done.stderr)
-        self.assert_one_message(done, "DAMAGED")
+        self.assert_one_message(done, "DAMAGED", ":lock:{jobs}:*", "delete")
+        done = self.cachify("lock", "status", "-k", "jobs")
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assert_one_message(done, "damaged", "delete")
 
     def test_a_database_of_its_own(self):
         url = self.server.unix_url + "?db=3"
@@ -406,11 +457,64 @@ class Refusals(RedisCase):
             self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_full_address_book_of_clients_is_said(self):
-        self.server("CONFIG", "SET", "maxclients", "1")
         keep = self.server.connect()
         self.addCleanup(keep.close)
-        keep("PING")
+        keep("CONFIG", "SET", "maxclients", "1")
         self.unavailable("max number of clients")
+
+
+class Grants(RedisCase):
+    """A waiter that reads its grant in time starts at once; all others ask."""
+
+    def heard_while_handing_over(self, after_release):
+        """What the server hears from the moment at which the holder ends."""
+        holder = self.hold(*LOCK)
+        waiter = self.hold(*LOCK, "--wait", wait_for_start=False)
+        self.wait_for_queued(waiter)
+        monitor = self.server.connect()
+        self.addCleanup(monitor.close)
+        self.assertEqual(monitor("MONITOR"), "OK")
+        after_release(waiter, holder)
+        self.assertEqual(waiter.finish(3), 3)
+        self.server("ECHO", "the end")
+        lines = [monitor.read()]
+        while '"the end"' not in lines[-1]:
+            lines.append(monitor.read())
+        return [line for line in lines if " lua]" not in line and '"EVAL' in line]
+
+    @staticmethod
+    def takes(lines):
+        return [line for line in lines if line.count('" "') > 20]
+
+    def test_in_time_nothing_is_asked(self):
+        lines = self.heard_while_handing_over(lambda _, holder: holder.finish(0))
+        self.assertEqual(self.takes(lines), [])
+        # free and settle, keep and free; each again in full where the server did not know it.
+        self.assertGreaterEqual(len(lines), 4, lines)
+
+    def test_late_it_is_asked_for(self):
+        def stop_meanwhile(waiter, holder):
+            waiter.process.send_signal(signal.SIGSTOP)
+            wait_until(lambda: process_state(waiter.process.pid) == "T", "it is stopped")
+            holder.finish(0)
+            time.sleep(0.7)  # what makes it late
+            waiter.process.send_signal(signal.SIGCONT)
+
+        self.assertEqual(len(self.takes(self.heard_while_handing_over(stop_meanwhile))), 1)
+
+    def test_what_is_taken_back_cannot_be_read_any_more(self):
+        folder = Path(__file__).resolve().parents[2] / "src" / "store" / "redis" / "scripts"
+        take = "\n".join((folder / f"{name}.lua").read_text() for name in ("common", "take"))
+        holder = self.hold(*LOCK)
+        base = self.server("KEYS", "*:m")[0][:-1]
+        keys = [base + part for part in "hqapimb"]
+        answer = self.server("EVAL", take, 7, *keys, "lock", "w", "", "0", "1", "0", "30000000", "0",
+                             "1", "0", "1", "0", "-1", "-1", "-1", "", "0", "1 0 0 - here true")
+        self.assertEqual(answer[0], "WAIT")
+        holder.finish(0)  # grants to w, which does not listen
+        self.assertEqual(self.server("EXISTS", base + "n:w"), 0)
+        self.assertEqual(self.server("EXISTS", base + "g:w"), 1)
+        self.assertEqual(self.server("ZCARD", base + "h"), 0)
 
 
 class GarbageServer:

@@ -1,6 +1,8 @@
 """TLS, sentinels and a cluster, all on 127.0.0.1."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -10,7 +12,6 @@ from support import CACHIFY, Case, FileStore, main, wait_until
 
 POOL = ("pool", "run", "-k", "jobs", "-n")
 LOCK = ("lock", "run", "-k", "jobs")
-SENTINEL = shutil.which("redis-sentinel")
 OPENSSL = shutil.which("openssl")
 TLS_PROGRAM = os.path.join(os.path.dirname(CACHIFY), "cachify-tls")
 
@@ -41,7 +42,34 @@ class Several(Case):
             server.stop()
 
 
-class Tls(Several):
+class MapCase(Several):
+    def check_map(self, meanwhile=lambda: None):
+        """A map of 200 items that goes on while something happens, and is seen in status."""
+        gate = self.path("go")
+        process = self.start("pool", "map", "-k", "--key", "map", "-n", "3", "--joblog", "log", "--", "sh", "-c",
+                             f'[ "$1" -lt 100 ] || while [ ! -e {gate} ]; do sleep 0.05; done; echo "$1"', "sh",
+                             stdin=subprocess.PIPE)  # fmt: skip
+        process.stdin.write("".join(f"{n}\n" for n in range(1, 201)))
+        process.stdin.close()
+
+        def figures():
+            done = self.cachify("pool", "status", "--key", "map", "--json")
+            if done.returncode != 0:
+                return None
+            return [(one["pid"], one["running"], one["done"]) for one in json.loads(done.stdout)["maps"]]
+
+        wait_until(lambda: figures() == [(process.pid, 3, 99)], "the map is shown")
+        meanwhile()
+        wait_until(lambda: figures() == [(process.pid, 3, 99)], "the map is shown afterwards")
+        self.write("go", "")
+        self.assertEqual(process.wait(60), 0, process.stderr.read())
+        self.assertEqual(process.stdout.read(), "".join(f"{n}\n" for n in range(1, 201)))
+        self.assertEqual(self.path("log").read_text().count("\n"), 201)
+        self.assertEqual(figures(), [])
+        self.assertEqual(self.cachify("pool", "size", "-k", "map").stdout, "0\n")
+
+
+class Tls(MapCase):
     def reason_to_skip(self):
         if not OPENSSL:
             return "openssl is not installed"
@@ -96,6 +124,9 @@ class Tls(Several):
         self.assertEqual(waiter.finish(5), 5)
         self.assertEqual(waiter.process.stderr.read(), "")
 
+    def test_a_map_over_tls(self):
+        self.check_map()
+
     def test_steering_over_tls(self):
         holder = self.hold(*POOL, "1")
         wait_until(lambda: self.redis("PUBSUB", "CHANNELS"), "the holder listens")
@@ -149,10 +180,34 @@ class Tls(Several):
         done = self.run_program([alone, *POOL, "1", "--", "echo", "ran"])
         self.assertEqual((done.returncode, done.stdout), (0, "ran\n"), done.stderr)
 
+    def libraries(self):
+        """What the TLS program loads of OpenSSL."""
+        said = subprocess.run(["ldd", TLS_PROGRAM], check=True, capture_output=True, text=True).stdout
+        return re.findall(r"=> (/\S*/libssl\S+)", said)
 
-class Sentinels(Several):
+    def without(self, *files):
+        """cachify where these files are empty: the end of an argv for run_program."""
+        binds = "".join(f"mount --bind {self.write('empty', '')} {file} && " for file in files)
+        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f'{binds}exec "$0" "$@"', CACHIFY]
+
+    def test_without_openssl_it_says_what_is_missing(self):
+        if self.run_program([*self.without("/etc/ld.so.cache"), "--version"]).returncode != 0:
+            self.skipTest("there can be no user namespace here, or no loader's cache")
+        call = (*POOL, "1", "--", "echo", "ran")
+        # The loader finds it elsewhere.
+        done = self.run_program([*self.without("/etc/ld.so.cache"), *call])
+        self.assertEqual((done.returncode, done.stdout), (0, "ran\n"), done.stderr)
+        [library] = self.libraries()
+        bare = self.without("/etc/ld.so.cache", library)
+        done = self.run_program([*bare, *call])
+        self.assertEqual(done.returncode, 69)
+        self.assert_one_message(done, "OpenSSL")
+        self.assertIn("TLS: none", self.run_program([*bare, "--version"]).stdout)
+
+
+class Sentinels(MapCase):
     def reason_to_skip(self):
-        return missing() if SENTINEL else "redis-sentinel is not installed"
+        return missing()
 
     def setUp(self):
         super().setUp()
@@ -167,7 +222,7 @@ class Sentinels(Several):
                 f"sentinel monitor main 127.0.0.1 {self.master.port} 2\n"
                 "sentinel down-after-milliseconds main 1000\n"
                 "sentinel failover-timeout main 4000\n")
-            self.sentinels.append(self.server(program=SENTINEL, config=config))
+            self.sentinels.append(self.server("--sentinel", config=config))
         ports = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         self.env["CACHIFY_STORE"] = f"redis+sentinel://{ports}/main?lease=8s"
         for sentinel in self.sentinels:
@@ -178,6 +233,12 @@ class Sentinels(Several):
         state = sentinel("SENTINEL", "MASTER", "main")
         facts = dict(zip(state[::2], state[1::2]))
         return (facts["num-other-sentinels"], facts["num-slaves"]) == ("2", "1")
+
+    def is_demoted(self):
+        try:
+            return "role:slave" in self.master("INFO", "replication")
+        except ConnectionError:
+            return False  # it ends all connections as it is demoted
 
     def test_a_failover_while_one_holds_and_one_waits(self):
         holder = self.hold(*LOCK)
@@ -203,10 +264,19 @@ class Sentinels(Several):
         wait_until(lambda: waiting_pids(self.master), "the waiter is queued")
         self.sentinels[0]("SENTINEL", "FAILOVER", "main")
         wait_until(lambda: "role:master" in self.replica("INFO", "replication"), "the failover", 30)
-        wait_until(lambda: "role:slave" in self.master("INFO", "replication"), "the demotion", 30)
+        wait_until(self.is_demoted, "the demotion", 30)
         self.assertEqual(holder.finish(3), 3)
         self.wait_for_holder(waiter)
         self.assertEqual(waiter.finish(4), 4)
+
+    def test_a_map_through_a_failover(self):
+        def failover():
+            # The server, and the record of the map with it, may be away for a while.
+            self.sentinels[0]("SENTINEL", "FAILOVER", "main")
+            wait_until(lambda: "role:master" in self.replica("INFO", "replication"), "the failover", 30)
+            wait_until(lambda: "role:slave" in self.master("INFO", "replication"), "the demotion", 30)
+
+        self.check_map(failover)
 
     def test_some_sentinels_are_enough_and_none_is_not(self):
         self.sentinels[0].kill()
@@ -222,14 +292,14 @@ class Sentinels(Several):
         self.assert_one_message(done)
 
 
-class Cluster(Several):
+class Cluster(MapCase):
     def setUp(self):
         super().setUp()
         self.nodes = [self.server("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
                       for _ in range(3)]
         for number, node in enumerate(self.nodes):
             first, last = number * 16384 // 3, (number + 1) * 16384 // 3 - 1
-            node("CLUSTER", "ADDSLOTSRANGE", first, last)
+            node("CLUSTER", "ADDSLOTS", *range(first, last + 1))
             node("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
             node("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
@@ -336,6 +406,11 @@ class Cluster(Several):
         self.wait_for_holder(waiter)
         self.assertEqual(waiter.finish(4), 4)
         self.assertEqual(holder.process.stderr.read() + waiter.process.stderr.read(), "")
+
+    def test_a_map_whose_slot_moves(self):
+        slot = self.nodes[0]("CLUSTER", "KEYSLOT", "cachify:pool:{map}:h")
+        source = self.owner(slot)
+        self.check_map(lambda: self.move(slot, source, next(node for node in self.nodes if node is not source)))
 
     def test_a_newcomer_during_a_move_waits_for_its_end(self):
         holder = self.hold(*POOL, "2")

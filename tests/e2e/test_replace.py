@@ -89,6 +89,16 @@ class Replace(Case):
         self.assertEqual(self.ended(waiter)[0], 75)
         self.assertEqual(new.finish(), 0)
 
+    def test_the_running_one_ends_though_others_wait_before_the_newest(self):
+        old = self.hold(*LOCK)
+        waiter = self.hold(*LOCK, "-w", wait_for_start=False)
+        self.wait_for_queued(waiter)
+        new = self.hold(*LOCK, "--replace", "running", wait_for_start=False)
+        self.assertEqual(self.ended(old)[0], 76)
+        self.wait_for_holder(new)
+        self.assertEqual(self.ended(waiter)[0], 76)  # then it was the one that ran
+        self.assertEqual(new.finish(), 0)
+
     def test_of_a_pool_the_oldest_goes(self):
         holders = [self.hold(*POOL, "-n", "3") for _ in range(3)]
         new = self.hold(*POOL, "-n", "3", "--replace", "running")

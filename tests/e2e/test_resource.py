@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import unittest
 from pathlib import Path
 
 from redis_server import RedisStore
+from pages import RECIPES, block
 from support import Case, alive, children_of, main, on_every_store, wait_until
 
 # Notes what it does in $LOG, and prints its handle.
@@ -370,6 +370,8 @@ class Steering(ResourceCase):
     def test_status_of_what_never_was_shows_nothing_and_makes_nothing(self):
         now = self.status("never")
         self.assertEqual((now["size"], now["resources"]), (0, []))
+        table = self.cachify("resource", "status", "-k", "never").stdout
+        self.assertEqual(len(table.splitlines()), 1, table)
         self.write_config('[resource.never]\nfrom = ["a"]\n')
         self.assertEqual(self.status("never")["available"], 1)
 
@@ -521,8 +523,10 @@ class Crashes(ResourceCase):
         options = ("--create", MAKE, "--destroy", destroy, "--max", "2")
         self.got(*options)
         remover = self.start("resource", "remove", "-k", "r", "--name", "db1")
-        wait_until(self.path("pid").exists, "the destroy runs")
+        wait_until(lambda: self.path("pid").exists() and self.path("pid").read_text(), "the destroy runs")
         self.killed(remover)
+        # Not the next one's reader at the gate.
+        os.kill(int(self.path("pid").read_text()), signal.SIGKILL)
         self.path("pid").unlink()
         self.assertEqual(self.status()["resources"][0]["state"], "being destroyed")
         holder = self.hold_with(*options)
@@ -718,7 +722,7 @@ def postgresql():
 @unittest.skipUnless(postgresql(), "PostgreSQL's server is not installed")
 @unittest.skipUnless(shutil.which("createdb"), "PostgreSQL's createdb is not installed")
 class PostgreSQL(ResourceCase):
-    """The recipe of the README."""
+    """The recipe of RECIPES.md."""
 
     def setUp(self):
         super().setUp()
@@ -757,9 +761,7 @@ class PostgreSQL(ResourceCase):
         return done.stdout.split()
 
     def test_each_test_run_has_a_database_of_its_own(self):
-        readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-        recipe = re.search(r"```toml\n(\[resource\.testdb\]\n.*?)```", readme, re.S)[1]
-        self.write_config(recipe)
+        self.write_config(block(RECIPES, "toml", "[resource.testdb]"))
         holders = [self.hold_with(key="testdb") for _ in range(3)]
         lent = [holder.environment["CACHIFY_RESOURCE"] for holder in holders]
         self.assertEqual(len(set(lent)), 3)

@@ -249,7 +249,7 @@ class GivenSignals(ProbeCase):
     def test_they_are_so_after_a_wait_too(self):
         def setup():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_SETMASK, (signal.SIGUSR1, signal.SIGRTMAX))
+            signal.pthread_sigmask(signal.SIG_SETMASK, (signal.SIGUSR1, signal.SIGRTMAX - 1))
 
         expected = self.direct(preexec_fn=setup, restore_signals=False)
         holder = self.hold(*LOCK)

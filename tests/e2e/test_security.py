@@ -15,7 +15,18 @@ import unittest
 from pathlib import Path
 
 from redis_server import RedisStore, Server, missing
-from support import CACHIFY, PROBE, SANITIZED, Case, alive, children_of, main, on_every_store, wait_until
+from support import (
+    CACHIFY,
+    PROBE,
+    SANITIZED,
+    Case,
+    alive,
+    children_of,
+    is_waiting,
+    main,
+    on_every_store,
+    wait_until,
+)
 
 SECRET = "geheim-4711"
 VICTIM = 54321  # nobody's uid
@@ -100,6 +111,35 @@ class SameMachine(Case):
         store.chmod(mode)
         self.assertEqual(self.lock(store=f"file:{store}").returncode, 0)
         return store, store / "lock.cachify%3Ak"
+
+    def test_users_of_one_directory_take_turns_and_end_only_their_own_commands(self):
+        store = self.path("common")
+        store.mkdir()
+        store.chmod(0o777)
+        place = ("--store", f"file:{store}")
+        run = (self.program, *place, "lock", "run", "-k", "k")
+        command = ("--", "sh", "-c", "echo started; exec sleep 60")
+        holder = self.spawn(as_user(VICTIM, *run, *command), umask=0)
+        self.assertEqual(holder.stdout.readline(), "started\n")
+        for verb in (("release", "-k", "k", "--terminate"),
+                     ("run", "-k", "k", "--replace", "running", "--", "true")):  # fmt: skip
+            done = self.attack(self.program, *place, "lock", *verb)
+            self.assertEqual(done.returncode, 69, done.stderr)
+            self.assert_one_message(done, "cannot end the holder", f"user {VICTIM}", "as root")
+            self.assertIsNone(holder.poll())
+            done = self.attack(self.program, *place, "lock", "is-locked", "-k", "k")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        waiter = self.spawn(as_user(ATTACKER, *run, "--wait", "--", "echo", "mine now"))
+        wait_until(lambda: is_waiting(waiter.pid), "the other user waits")
+        holder.terminate()
+        self.assertEqual(waiter.communicate(timeout=30)[0], "mine now\n")
+        # What needs no signal to somebody else's process needs no right to it either.
+        holder = self.spawn(as_user(VICTIM, *run, *command))
+        self.assertEqual(holder.stdout.readline(), "started\n")
+        done = self.attack(self.program, *place, "lock", "release", "-k", "k")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.attack(*run, "--", "echo", "beside").stdout, "beside\n")
+        self.assertIsNone(holder.poll())
 
     def test_planted_files_are_refused_and_what_they_lead_to_stays_as_it_is(self):
         store, file = self.shared(0o777)

@@ -136,6 +136,39 @@ def by_main(bell):
     ]
 
 
+REDIS_QUICK = [
+    ("faccessat", r"\.config/cachify/config\.toml.*ENOENT", "the user's defaults"),
+    ("faccessat", r"/etc/cachify/config\.toml.*ENOENT", "the machine's"),
+    ("getrandom", "", "the id"),
+    ("getpid", "", "who holds, for status"),
+    ("geteuid", "", "the same"),
+    ("stat", "/proc/self/ns/pid", "a pid says nothing without its namespace"),
+    ("uname", "", "on which host"),
+    ("socket", "", "the server"),
+    ("connect", "", "the server"),
+    ("rt_sigprocmask", "SIG_BLOCK", "no signal between a decision and its deed"),
+    ("clock_gettime", "BOOTTIME", "since when"),
+    ("sendto", "EVALSHA", "take"),
+    ("rt_sigaction", "SIGCHLD", "a caller that ignores it would let us miss the end"),
+    ("poll", "POLLIN", "the answer"),
+    ("recvfrom", "OK", "the answer"),
+    ("rt_sigpending", "", "after a signal nothing is started"),
+    ("signalfd4", "", "signals while COMMAND runs; before it, as that may fail"),
+    ("getpid", "", "for the child to see that its parent died before it asked for the signal"),
+    ("clone", "CLONE_VFORK", "the child"),
+    ("child prctl", "PDEATHSIG", "--on-lost: COMMAND ends when we are killed"),
+    ("child getppid", "", "or were, just before"),
+    ("child rt_sigprocmask", "", "COMMAND's mask is the one that we were given"),
+    ("child execve", "", "COMMAND"),
+    ("poll", "", "sleep until it ends or a signal comes, or it is time to listen"),
+    ("waitid", "WNOWAIT", "how did it end?"),
+    ("rt_sigpending", "", "was it only that, or a signal for it as well?"),
+    ("sendto", "EVALSHA", "free"),
+    ("poll", "POLLIN", "the answer"),
+    ("recvfrom", "FREED", "the answer"),
+    ("wait4", "", "reaped"),
+    ("exit_group", "", ""),
+]
 # The Redis store asks twice; how often it looks before the answer is there is the server's doing.
 REDIS = [
     ("poll", "fd=2", "are 0, 1 and 2 open?"),
@@ -302,13 +335,22 @@ class RedisCalls(Calls):
     def test_two_round_trips_and_no_more(self):
         call = ["--store", self.store.server.unix_url, "lock", "run", "-k", "k"]
         self.assertEqual(self.cachify(*call, "--", "true").returncode, 0)  # brings the scripts there
-        calls = self.behind_the_library(self.trace(CACHIFY, *call))
+        calls = self.behind_the_library(self.trace(FULL, *call))
         asked = [text for text in calls if text.startswith("sendto(")]
         self.assertEqual(len(asked), 2, asked)
         waits = [text for text in calls if ANSWERS.match(text)]
         self.assertLess(len(waits), 16, waits)
         rest = [text for text in calls if not ANSWERS.match(text)]
         self.compare(rest, [row for row in REDIS if row[0] != "rt_sigpending"])
+
+    @unittest.skipUnless(QUICK, "this build has no quick start")
+    def test_the_quick_start_calls_what_it_must(self):
+        del self.env["CACHIFY_PREFIX"]  # a setting: not plain
+        call = ["--store", self.store.server.unix_url, "lock", "run", "-k", "k"]
+        self.assertEqual(self.cachify(*call, "--", "true").returncode, 0)
+        calls = self.trace(CACHIFY, *call)
+        self.assertEqual(name_of(calls[0]), "execve")
+        self.compare(calls[1:], REDIS_QUICK)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@
  * - A grant that nobody confirms ends, at any time; so does the sign of life of a dead waiter.
  * - After a loss of data, `hold` ends when every live holder has renewed: it lasts longer than a third
  *   of a lease. (All are taken to have the same lease.)
+ * - A grant that is pushed says when it ends. Whoever reads it in time (not `late`) starts at once and
+ *   has sent KEEP before: until then the grant does not end, but when it is cut off.
  * - A waiter looks (TICK) when something could have ended, or after a loss; without either it has
  *   to be woken.
  *
  * NP callers, NS slots. MAXC crashes, MAXL losses, MAXCUT times cut off, MAXR answers lost. WAITERS: a
- * bit for each caller that waits; LEAVERS: that may leave the queue. STRICT: also who is first after a
+ * bit for each caller that waits; LEAVERS: that may leave the queue. DISTRUST: who
+ * reads a grant in time may ask all the same. STRICT: also who is first after a
  * loss must not be let in beside those whom the server forgot (it is: README.md, what Redis cannot
  * promise).
  * Mutants: MUT_*. */
@@ -43,18 +46,25 @@
 #ifndef LEAVERS
 #define LEAVERS 0
 #endif
+#ifndef DISTRUST
+#define DISTRUST 0
+#endif
 #define BIT(mask, p) (((mask) >> (p)) & 1)
 
 /* The server: what a loss of data takes away. 0 is "not there" for epoch and slot. */
 byte epoch, used, places;
 bool hold;
-bool H[NP], P[NP], Q[NP], g[NP]; /* holder, unconfirmed, waiter, its list has an element */
+bool H[NP], P[NP], Q[NP];        /* holder, unconfirmed, waiter */
+bool g[NP], n[NP];               /* its lists have an element: woken; granted */
 byte slot[NP];                   /* from 1 */
 byte place[NP];                  /* in the queue, from 1 */
 /* The server: what it keeps, or has of its own. */
 bool asleep[NP];                 /* a BLPOP is blocked */
 byte epochs;
 bool ended[NP], gone[NP];        /* the lease, the sign of life: over, but not purged yet */
+bool told[NP];                   /* the grant is on its way to who was asleep */
+byte n_slot[NP], n_epoch[NP];    /* what it says */
+bool late[NP];                   /* it has ended by the server's clock */
 
 /* The callers' own. */
 byte known[NP], own_place[NP], own_slot[NP];
@@ -102,7 +112,7 @@ inline unheard(result) {
     result = 0;
     for (j : 0 .. NP - 1) {
         if
-        :: confirmed[j] && !dead[j] && !H[j] -> result = 1
+        :: (confirmed[j] || (told[j] && !late[j])) && !dead[j] && !H[j] -> result = 1
         :: else
         fi
     }
@@ -144,9 +154,22 @@ inline allocate(p) { /* the lowest free slot */
     k = 0
 }
 
-inline drop_holder(p) {
+inline forget_grant(p) { n[p] = 0; told[p] = 0; late[p] = 0; n_slot[p] = 0; n_epoch[p] = 0 }
+
+inline drop_holder(p) { /* a grant that nobody has read is none any more: who reads asks again */
     if
-    :: H[p] -> H[p] = 0; P[p] = 0; slot[p] = 0; used--; ended[p] = 0
+    :: H[p] ->
+        if
+        :: P[p] && n[p] ->
+#ifndef MUT_OLD_GRANT
+            forget_grant(p);
+            g[p] = 1
+#else
+            skip
+#endif
+        :: else
+        fi;
+        H[p] = 0; P[p] = 0; slot[p] = 0; used--; ended[p] = 0
     :: else
     fi
 }
@@ -166,11 +189,15 @@ inline purge() {
     }
 }
 
-inline wake(p) { /* RPUSH; whoever sleeps on it has it at once */
+inline wake(p) { /* RPUSH of the grant; whoever sleeps on it has it at once */
 #ifndef MUT_NO_WAKE
+    late[p] = 0;
+    n_slot[p] = slot[p];
+    n_epoch[p] = epoch;
     if
-    :: asleep[p] -> asleep[p] = 0
-    :: else -> g[p] = 1
+    :: asleep[p] && dead[p] -> asleep[p] = 0; forget_grant(p)
+    :: asleep[p] && !dead[p] -> asleep[p] = 0; told[p] = 1
+    :: else -> n[p] = 1
     fi
 #else
     skip
@@ -199,10 +226,11 @@ inline pump() {
         head(i);
         if
         :: i < NP ->
-            wake(i);
             drop_waiter(i);
             P[i] = 1;
-            admit(i)
+            admit(i);
+            begin_books();
+            wake(i)
         :: else -> break
         fi
     :: else -> break
@@ -232,6 +260,7 @@ inline judge_order(p) {
 }
 
 inline confirm(p) {
+    forget_grant(p);
     P[p] = 0;
     ended[p] = 0;
     begin_books();
@@ -333,6 +362,7 @@ inline KEEP(p) {
                 lost_since();
                 H[p] = 1;
                 used++;
+                drop_waiter(p);
                 if
                 :: k == 0 -> slot[p] = own_slot[p]
                 :: else -> allocate(p)
@@ -371,6 +401,7 @@ inline KEEP(p) {
 inline FREE(p) {
     d_step {
         g[p] = 0;
+        forget_grant(p);
         if
 #ifdef MUT_BLIND_FREE
         :: !H[p] && used > 0 -> /* whoever has the slot that was its own */
@@ -400,14 +431,14 @@ inline SETTLE(p) {
     d_step {
         for (i : 0 .. NP - 1) {
             if
-            :: BIT(owed[p], i) && g[i] ->
-#ifdef MUT_SETTLE_TAKES_LIST
-                g[i] = 0;
-#endif
+            :: BIT(owed[p], i) && (g[i] || n[i]) ->
                 if
                 :: P[i] -> drop_holder(i)
                 :: else -> drop_waiter(i)
-                fi
+                fi;
+#ifdef MUT_SETTLE_TAKES_LIST
+                g[i] = 0;
+#endif
             :: else
             fi
         }
@@ -427,7 +458,7 @@ inline look_after(p) {
                 k = 0;
                 for (i : 0 .. NP - 1) {
                     if
-                    :: BIT(owed[p], i) && g[i] -> k = 1
+                    :: BIT(owed[p], i) && P[i] && (g[i] || n[i]) -> k = 1
                     :: else
                     fi
                 }
@@ -447,6 +478,12 @@ inline look_after(p) {
 /* Whether a look of its own could show a waiter something that nobody has told. */
 #define OVER(p) (ended[p] || gone[p])
 #define TICK (OVER(0) || OVER(1) || OVER(NP - 1) || (NP > 3 && OVER(2)) || losses > 0)
+
+#ifdef MUT_LATE_GRANT
+#define IN_TIME(p) true
+#else
+#define IN_TIME(p) (!late[p])
+#endif
 
 proctype Caller(byte p) {
     {
@@ -468,17 +505,33 @@ take:   atomic {
         /* BLPOP */
         if
         :: d_step { g[p] -> g[p] = 0 }; goto take
-        :: d_step { !g[p] -> asleep[p] = 1 }
+        :: d_step { !g[p] && n[p] -> n[p] = 0; told[p] = 1 }; goto granted
+        :: d_step { !g[p] && !n[p] -> asleep[p] = 1 }
         fi;
         if
-        :: !asleep[p] -> goto take
+        :: !asleep[p] -> goto granted
         :: atomic { TICK -> asleep[p] = 0 }; goto take
         :: atomic { BIT(LEAVERS, p) -> asleep[p] = 0 }; FREE(p); goto leave
         fi;
 
+granted:
+        if
+        :: atomic { told[p] && IN_TIME(p) -> /* and what the next atomic step of `holds` does: KEEP is sent before */
+            known[p] = n_epoch[p];
+            own_slot[p] = n_slot[p];
+            forget_grant(p);
+            confirmed[p] = 1;
+            running[p] = 1;
+            nrun++;
+            inv() };
+            goto runs
+        :: d_step { late[p] || !told[p] || DISTRUST -> forget_grant(p) }; goto take
+        fi;
+
 holds:  atomic { running[p] = 1; nrun++; inv() };
         look_after(p);
-        do
+runs:   do
+        :: atomic { running[p] && !cut[p] && P[p] -> KEEP(p); answer = 0 }
         :: atomic { running[p] && !H[p] && losses > 0 -> KEEP(p); answer = 0 }
         :: d_step { cuts < MAXCUT && running[p] && losses == 0 -> /* CUT: --on-lost ends COMMAND */
             cuts++; cut[p] = 1;
@@ -514,6 +567,11 @@ inline crash(p) {
         crashes++;
         dead[p] = 1;
         if
+        :: told[p] -> forget_grant(p)
+        :: else
+        fi;
+        known[p] = 0; own_place[p] = 0; own_slot[p] = 0; owed[p] = 0;
+        if
         :: running[p] -> running[p] = 0; nrun--
         :: else
         fi }
@@ -523,7 +581,7 @@ inline crash(p) {
 #ifdef MUT_LEASE_STAYS
 #define UNHEARD(p) false
 #else
-#define UNHEARD(p) (H[p] && !ended[p] && (dead[p] || cut[p] || P[p]))
+#define UNHEARD(p) (H[p] && !ended[p] && (dead[p] || cut[p] || (P[p] && !running[p])))
 #endif
 #define NOT_ALIVE(p) (Q[p] && !gone[p] && dead[p])
 #define CLOSED(p) (asleep[p] && dead[p])
@@ -533,7 +591,12 @@ inline crash(p) {
 inline fate(p) {
     if
     :: crash(p)
-    :: d_step { UNHEARD(p) -> ended[p] = 1 }       /* LEASE_END */
+    :: d_step { UNHEARD(p) ->                      /* LEASE_END */
+        ended[p] = 1;
+        if
+        :: told[p] || n[p] -> late[p] = 1
+        :: else
+        fi }
     :: d_step { NOT_ALIVE(p) -> gone[p] = 1 }
     :: d_step { CLOSED(p) -> asleep[p] = 0 }       /* the server sees the end of the connection */
     fi
@@ -564,7 +627,7 @@ end:
         losses++;
         epoch = 0; used = 0; hold = 0;
         for (i : 0 .. NP - 1) {
-            H[i] = 0; P[i] = 0; Q[i] = 0; g[i] = 0;
+            H[i] = 0; P[i] = 0; Q[i] = 0; g[i] = 0; n[i] = 0;
             slot[i] = 0; place[i] = 0; ended[i] = 0; gone[i] = 0
         };
         i = 0 }

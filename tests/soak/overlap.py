@@ -22,7 +22,7 @@ def read_log(text):
     """The records that tests/tools/job.cpp writes: a list of (what, time, pid, label, slot, fence)."""
     records = []
     for line in text.splitlines():
-        what, time, pid, label, slot, fence = line.split(" ")
+        what, time, pid, label, slot, fence = line.split(" ")[:6]
         number = [int(item) if item != "-" else None for item in (slot, fence)]
         records.append((what, int(time), int(pid), label, *number))
     return records

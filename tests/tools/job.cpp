@@ -2,11 +2,12 @@
 //
 //   job LOG LABEL MS
 //
-// Appends `start TIME PID LABEL SLOT FENCE` to LOG, sleeps for MS milliseconds (-1: until killed)
-// and appends `end TIME PID LABEL SLOT FENCE`; so it does when TERM comes, of which it then dies.
-// TIME is CLOCK_MONOTONIC in ns. Each record is one write to a file opened with O_APPEND, so the
-// records of many processes never mix. The start is taken first and the end last, so that what lies
-// between them surely ran.
+// Appends `start TIME PID LABEL SLOT FENCE ENTERED` to LOG, sleeps for MS milliseconds (-1: until
+// killed) and appends `end TIME PID LABEL SLOT FENCE ENTERED`. TIME is CLOCK_MONOTONIC in ns. Each
+// record is one write to a file opened with O_APPEND, so the records of many processes never mix.
+// The start is taken first and the end last, so that what lies between them surely ran. ENTERED is
+// the time of this program's first instruction, before its C library starts (0: not known here).
+// A TERM ends it, but not without the record of its end.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,12 +18,38 @@
 #include <cstdlib>
 #include <ctime>
 
+extern "C" {
+extern timespec job_entered;
+timespec job_entered = {0, 0};
+}
+
+#ifdef __x86_64__
+// The program's first instructions (the linker's -e): clock_gettime(CLOCK_MONOTONIC), and on to the
+// C library with the stack and rdx as they came.
+asm(R"(
+  .text
+  .globl job_entry
+  .type job_entry, @function
+job_entry:
+  mov $228, %eax
+  mov $1, %edi
+  lea job_entered(%rip), %rsi
+  syscall
+  jmp _start
+  .size job_entry, . - job_entry
+)");
+#endif
+
 namespace {
+
+int64_t ns_of(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
 
 int64_t now_ns() {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  return ns_of(time);
 }
 
 const char* variable(const char* name) {
@@ -32,26 +59,33 @@ const char* variable(const char* name) {
 
 bool append(int log, const char* what, const char* label) {
   std::array<char, 512> line{};
-  const int length = std::snprintf(line.data(), line.size(), "%s %lld %d %s %s %s\n", what,
+  const int length = std::snprintf(line.data(), line.size(), "%s %lld %d %s %s %s %lld\n", what,
                                    static_cast<long long>(now_ns()), static_cast<int>(getpid()),
-                                   label, variable("CACHIFY_SLOT"), variable("CACHIFY_FENCE"));
+                                   label, variable("CACHIFY_SLOT"), variable("CACHIFY_FENCE"),
+                                   static_cast<long long>(ns_of(job_entered)));
   return length > 0 && write(log, line.data(), static_cast<size_t>(length)) == length;
 }
 
-// Until then, or until TERM, which is blocked, comes: true.
-bool term_within(const sigset_t& term, long ms) {
-  const int64_t end = now_ns() + int64_t{ms} * 1'000'000;
-  for (;;) {
-    if (ms < 0) {
-      if (sigwaitinfo(&term, nullptr) == SIGTERM) return true;
-      continue;
-    }
-    const int64_t left = end > now_ns() ? end - now_ns() : 0;
-    const timespec rest{static_cast<time_t>(left / 1'000'000'000),
-                        static_cast<long>(left % 1'000'000'000)};
-    if (sigtimedwait(&term, nullptr, &rest) == SIGTERM) return true;
-    if (left == 0) return false;
-  }
+sigset_t only_term() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+// Below 0: without an end. True when a TERM came, which has to be blocked.
+bool told_to_end_within(long ms) {
+  const sigset_t term = only_term();
+  if (ms < 0) return sigwaitinfo(&term, nullptr) == SIGTERM;
+  const timespec rest{ms / 1000, ms % 1000 * 1'000'000};
+  return sigtimedwait(&term, nullptr, &rest) == SIGTERM;
+}
+
+[[noreturn]] void die_of_term() {
+  const sigset_t term = only_term();
+  std::raise(SIGTERM);
+  sigprocmask(SIG_UNBLOCK, &term, nullptr);
+  std::abort();
 }
 
 }  // namespace
@@ -61,21 +95,15 @@ int main(int argc, char** argv) {
     std::fputs("usage: job LOG LABEL MS\n", stderr);
     return 64;
   }
-  // Before the start is written: whoever sees it may send TERM.
-  sigset_t term;
-  sigemptyset(&term);
-  sigaddset(&term, SIGTERM);
+  const sigset_t term = only_term();
   sigprocmask(SIG_BLOCK, &term, nullptr);
   const int log = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (log < 0 || !append(log, "start", argv[2])) {
     std::perror(argv[1]);
     return 1;
   }
-  const bool ended = term_within(term, std::strtol(argv[3], nullptr, 10));
+  const bool told = told_to_end_within(std::strtol(argv[3], nullptr, 10));
   if (!append(log, "end", argv[2])) return 1;
-  if (ended) {
-    std::raise(SIGTERM);
-    sigprocmask(SIG_UNBLOCK, &term, nullptr);
-  }
+  if (told) die_of_term();
   return 0;
 }

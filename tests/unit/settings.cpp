@@ -206,7 +206,7 @@ TEST_CASE("a bad entry of the file is named with its line, and not shown") {
                                  "store = 5",
                                  "store = ''",
                                  "quiet = 'maybe'",
-                                 "quiet = 1",
+                                 "quiet = 2",
                                  "conflict-exit-code = 256",
                                  "conflict-exit-code = 1.5",
                                  "on-lost = 'TERM'",

@@ -8,6 +8,7 @@
 
 #include "errors.h"
 #include "store/file/file_system.h"
+#include "store/file/info.h"
 #include "store/file/lease.h"
 #include "store/file/locks.h"
 #include "store/file/picture.h"
@@ -16,16 +17,6 @@
 #include "util/process.h"
 
 namespace cachify::store::file {
-
-namespace {
-
-template <size_t size>
-void copy_text(char (&to)[size], const std::string& text) {
-  const size_t length = std::min(size - 1, text.size());
-  std::memcpy(to, text.data(), length);
-}
-
-}  // namespace
 
 Admission::Admission(const Directory& directory, std::string prefixed_key, const Claim& claim,
                      const Patience& patience, run::Interrupts& interrupts, WaitObserver& observer)
@@ -44,7 +35,24 @@ Admission::Admission(const Directory& directory, std::string prefixed_key, const
 }
 
 Acquisition Admission::run() {
-  std::optional<Outcome> outcome = arrive();
+  return finish(arrive());
+}
+
+Acquisition Admission::go_on(PlaceInQueue place) {
+  state_->adopt(std::move(place.control), std::move(place.first_shard));
+  hold_ = std::move(place.hold);
+  index_ = place.index;
+  ticket_ = place.ticket;
+  started_ = place.arrived;
+  queued_ = true;
+  state_->pin(index_);
+  arm();
+  if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
+  if (!lock()) return finish(given_up());
+  return finish(std::nullopt);
+}
+
+Acquisition Admission::finish(std::optional<Outcome> outcome) {
   while (!outcome) outcome = check();
   // A ring that we took and did not use belongs to the head of the queue.
   if (slept_on_bell_ && !lease_) bell_.wake_all();
@@ -172,15 +180,7 @@ bool Admission::held_above() {
 }
 
 Info Admission::info(int64_t since_us) const {
-  Info info{};
-  info.pid = static_cast<uint32_t>(claim_.who.pid);
-  info.process = static_cast<uint32_t>(::getpid());
-  info.uid = claim_.who.uid;
-  info.pid_namespace = pid_namespace_;
-  info.since_us = since_us;
-  copy_text(info.host, claim_.who.host);
-  copy_text(info.command, claim_.who.command);
-  return info;
+  return info_of(claim_.who, pid_namespace_, since_us);
 }
 
 // From now on the kernel rings for us when we die. Locks have no bell: who waits for one always

@@ -23,7 +23,20 @@ class Admission {
 
   Acquisition run();
 
+  // Goes on in a queue that the caller has entered elsewhere: with CHECK. Locks and entry are
+  // there.
+  struct PlaceInQueue {
+    util::UniqueFd control;
+    util::UniqueFd first_shard;  // where the entry is in that one
+    util::UniqueFd hold;         // may be missing
+    uint32_t index;
+    uint64_t ticket;
+    util::MonotonicTime arrived;
+  };
+  Acquisition go_on(PlaceInQueue place);
+
  private:
+  Acquisition finish(std::optional<Outcome> outcome);
   // Each returns the outcome when it is decided. The mutex is held before and after, but for the
   // ends: an outcome has let go of it.
   std::optional<Outcome> arrive();
@@ -44,7 +57,8 @@ class Admission {
   void write_waiting_entry();
   bool is_mine(EntryState state) const;
   void dismiss_others();
-  void replace_holders();
+  void ask_holders_to_end();
+  void see_to_their_end();
   // --replace: the holders whose end we have asked for, or somebody has whom we cannot rely on.
   struct Replaced {
     uint64_t ticket;
@@ -73,7 +87,7 @@ class Admission {
   FileWatch watch_;
   util::UniqueFd hold_;
 
-  const util::MonotonicTime started_;
+  util::MonotonicTime started_;
   std::optional<util::MonotonicTime> explain_at_;
   uint64_t pid_namespace_ = 0;
   uint32_t cap_ = 0;  // the N that counts for us
@@ -86,6 +100,7 @@ class Admission {
   int after_death_ = -1;        // how many of the quick looks after a kernel's ring were taken
   uint32_t holder_in_my_way_ = 0;
   std::vector<Replaced> replaced_;
+  bool asked_on_arrival_ = false;
   std::unique_ptr<Lease> lease_;
 };
 

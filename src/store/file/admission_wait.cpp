@@ -52,7 +52,11 @@ std::optional<Outcome> Admission::check() {
     return leave(Outcome::timed_out);
   }
   explain_when_due();
-  if (!predecessor && claim_.replace && claim_.replace->running) replace_holders();
+  if (claim_.replace && claim_.replace->running) {
+    if (!predecessor || !asked_on_arrival_) ask_holders_to_end();
+    asked_on_arrival_ = true;
+    see_to_their_end();
+  }
   const Sleep how = choose_sleep(predecessor);
   if (!table.dirty().empty() || how == Sleep::bell) state_->commit();
   state_->unlock();
@@ -111,19 +115,22 @@ Admission::Replaced* Admission::find_replaced(uint64_t ticket) {
   return known == replaced_.end() ? nullptr : &*known;
 }
 
-// --replace running, as the head: asks those to end whose end we need, and sees to it that the
-// commands end which have no cachify to do it.
-void Admission::replace_holders() {
-  Table& table = state_->table();
+// --replace running: asks those to end who stand in our way, on arrival, and as the head of the
+// queue also those who came in before us.
+void Admission::ask_holders_to_end() {
+  const Table& table = state_->table();
   const std::vector<uint32_t> replaced = table.to_replace(wish_);
-  if (!replaced.empty()) {
-    const std::vector<Owner> out_of_reach =
-        ask_to_end(*state_, replaced, claim_.replace->kill_after);
-    if (!out_of_reach.empty()) give_up_on(out_of_reach.front());
-    for (const uint32_t index : replaced) {
-      replaced_.push_back({table.entries[index].ticket, std::nullopt});
-    }
+  if (replaced.empty()) return;
+  const std::vector<Owner> out_of_reach = ask_to_end(*state_, replaced, claim_.replace->kill_after);
+  if (!out_of_reach.empty()) give_up_on(out_of_reach.front());
+  for (const uint32_t index : replaced) {
+    replaced_.push_back({table.entries[index].ticket, std::nullopt});
   }
+}
+
+// That the commands end which have no cachify to do it.
+void Admission::see_to_their_end() {
+  const Table& table = state_->table();
   std::vector<Owner> untold;
   for (const uint32_t index : table.holders()) {
     const Entry& entry = table.entries[index];
@@ -164,13 +171,13 @@ util::MonotonicTime Admission::wake_up_time(bool head) const {
   if (const auto look = observer_.next_look()) {
     until = std::min(until, now + util::Duration(*look - util::boottime_ns()));
   }
+  for (const Replaced& one : replaced_) {
+    if (one.kill_at && *one.kill_at > now) until = std::min(until, *one.kill_at);
+  }
   if (!head) return until;
   util::Duration look = kHeartbeat;
   if (after_death_ >= 0) look = kLooksAfterDeath[static_cast<size_t>(after_death_)];
   until = std::min(until, now + look);
-  for (const Replaced& one : replaced_) {
-    if (one.kill_at && *one.kill_at > now) until = std::min(until, *one.kill_at);
-  }
   if (const auto expiry = state_->table().nearest_expiry()) {
     until =
         std::min(until, now + util::Duration(std::max<int64_t>(0, *expiry - util::boottime_ns())));

@@ -10,6 +10,7 @@
 #include "store/file/examine.h"
 #include "store/file/lease.h"
 #include "store/file/look.h"
+#include "store/file/maps_file.h"
 #include "store/file/picture.h"
 #include "store/file/state_file.h"
 #include "store/file/steering.h"
@@ -42,8 +43,20 @@ class FileStore : public Store {
   Acquisition acquire(const Claim& claim, const Patience& patience, run::Interrupts& interrupts,
                       WaitObserver& observer) override {
     if (std::exchange(quick::handover.admitted, false)) return quick_acquisition(claim, interrupts);
-    return file::Admission(directory_, prefix_ + claim.key, claim, patience, interrupts, observer)
-        .run();
+    // The time to wait began when the quick start came to wait.
+    Patience rest = patience;
+    if (quick::handover.waiting && rest.deadline) {
+      rest.deadline->ns -= util::monotonic_now().ns - quick::handover.arrived_ns;
+    }
+    file::Admission admission(directory_, prefix_ + claim.key, claim, rest, interrupts, observer);
+    if (!std::exchange(quick::handover.waiting, false)) return admission.run();
+    const quick::Handover& done = quick::handover;
+    return admission.go_on({util::UniqueFd(done.control_fd),
+                            quick_fd(done.shard_fd),
+                            quick_fd(done.hold_fd),
+                            done.index,
+                            done.ticket,
+                            {done.arrived_ns}});
   }
 
   int64_t size(Kind kind, const std::string& key) override {
@@ -98,6 +111,9 @@ class FileStore : public Store {
                         run::Interrupts* interrupts) override {
     steering(Kind::resource, key).update_catalogue(change, interrupts);
   }
+  std::unique_ptr<MapRecord> show_map(const std::string& key, const Who& who) override {
+    return file::show_map(directory_, prefix_ + key, who);
+  }
   std::string work_directory() const override { return directory_.path(); }
 
  private:
@@ -106,21 +122,25 @@ class FileStore : public Store {
   }
 
   static Directory open_directory(const std::string& path) {
-    if (!quick::handover.admitted) return Directory::open(path);
+    if (!quick::handover.admitted && !quick::handover.waiting) return Directory::open(path);
     return Directory::adopt(util::UniqueFd(quick::handover.directory_fd), path);
   }
+
+  // 0 stands for none.
+  static util::UniqueFd quick_fd(int fd) { return fd > 0 ? util::UniqueFd(fd) : util::UniqueFd(); }
 
   // What Admission::admit() would have left, had it done what the quick start has done.
   Acquisition quick_acquisition(const Claim& claim, run::Interrupts& interrupts) {
     const quick::Handover& done = quick::handover;
     auto state = std::make_unique<StateFile>(directory_, claim.kind, prefix_ + claim.key);
-    state->adopt(util::UniqueFd(done.control_fd));
+    state->adopt(util::UniqueFd(done.control_fd), quick_fd(done.shard_fd));
     state->pin(done.index);
     file::Bell bell;
     if (claim.kind != Kind::lock && bell.map(state->fd(), state->status())) bell.ring_at_death();
     Acquisition result;
     result.outcome = Outcome::admitted;
     result.max = claim.max;
+    result.waited = util::Duration(done.waited_ns);
     Grant grant{file::id_of(done.ticket), done.fence, done.slot, claim.max};
     file::Entry entry{};
     entry.ticket = done.ticket;

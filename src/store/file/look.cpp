@@ -7,6 +7,7 @@
 
 #include "store/file/file_watch.h"
 #include "store/file/layout.h"
+#include "store/file/maps_file.h"
 #include "store/file/picture.h"
 #include "store/file/state_file.h"
 #include "util/files.h"
@@ -38,8 +39,13 @@ bool is_idle(const Directory& directory, const std::string& name) {
 
 Situation situation(const Directory& directory, Kind kind, const std::string& prefixed_key) {
   StateFile state(directory, kind, prefixed_key);
-  if (state.lock(StateFile::Access::read_only, {}) != StateFile::Locking::locked) return {};
-  return picture_of(state, std::nullopt);
+  Situation now;
+  if (state.lock(StateFile::Access::read_only, {}) == StateFile::Locking::locked) {
+    now = picture_of(state, std::nullopt);
+    state.unlock();
+  }
+  if (kind == Kind::pool) now.maps = maps_of(directory, prefixed_key);
+  return now;
 }
 
 std::optional<std::string> key_of(const Directory& directory, const std::string& name) {
@@ -87,6 +93,7 @@ bool wait_until(const Directory& directory, Kind kind, const std::string& prefix
     Situation now;
     if (locking == StateFile::Locking::locked) now = picture_of(state, std::nullopt);
     state.unlock();
+    if (kind == Kind::pool) now.maps = maps_of(directory, prefixed_key);
     if (enough(now)) return true;
     const util::MonotonicTime looked = util::monotonic_now();
     if (deadline && looked >= *deadline) return false;

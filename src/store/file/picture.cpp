@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "store/file/info.h"
 #include "util/time.h"
 
 namespace cachify::store::file {
@@ -14,15 +15,6 @@ std::string id_of(uint64_t ticket) {
 }
 
 namespace {
-
-Who who_of(const Info& info) {
-  Who who;
-  who.pid = static_cast<int32_t>(info.pid);
-  who.uid = info.uid;
-  who.host = info.host;
-  who.command = info.command;
-  return who;
-}
 
 store::Counters counters_of(const file::Counters& counters) {
   store::Counters shown;

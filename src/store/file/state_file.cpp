@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "errors.h"
+#include "store/file/info.h"
 #include "store/file/locks.h"
 #include "store/file/sweep.h"
 #include "util/errno_text.h"
@@ -36,11 +37,6 @@ bool is_sound(const Entry& entry, const Header& header) {
   return entry.checksum == checksum_of(entry) && entry.state <= EntryState::dismissed &&
          entry.ticket != 0 && entry.ticket <= header.next &&
          (entry.primary < header.high_water || entry.state == EntryState::extra);
-}
-
-void close_texts(Info& info) {
-  info.host[sizeof info.host - 1] = '\0';
-  info.command[sizeof info.command - 1] = '\0';
 }
 
 }  // namespace
@@ -100,8 +96,9 @@ bool StateFile::take_mutex(int operation, Wait wait) {
   fail("lock");
 }
 
-void StateFile::adopt(util::UniqueFd control) {
+void StateFile::adopt(util::UniqueFd control, util::UniqueFd first_shard) {
   control_ = std::move(control);
+  if (first_shard) shards_.push_back(std::move(first_shard));
   mode_ = O_RDWR;
   if (::fstat(control_.get(), &status_) != 0) fail("look at");
 }

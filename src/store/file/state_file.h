@@ -48,8 +48,9 @@ class StateFile : public Liveness {
   bool reopened() const { return reopened_; }
   void unlock();
 
-  // Goes on with a control description that was opened elsewhere.
-  void adopt(util::UniqueFd control);
+  // Goes on with control descriptions that were opened elsewhere: the file's own, and that of the
+  // first shard if there is one.
+  void adopt(util::UniqueFd control, util::UniqueFd first_shard);
 
   Table& table() { return table_; }
   // Writes what changed in the table. The mutex must be held.

@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "store/file/layout.h"
 #include "store/file/locks.h"
+#include "store/file/maps_file.h"
 #include "util/files.h"
 
 namespace cachify::store::file {
@@ -78,11 +79,13 @@ bool sweep_files(const Directory& directory, util::Duration idle) {
     int left = kMostFiles;
     while (const dirent* entry = ::readdir(stream.get())) {
       const std::string name = entry->d_name;
-      if (!is_state_file(name)) continue;
+      const bool maps = is_maps_file(name);
+      if (!maps && !is_state_file(name)) continue;
       if (left-- == 0) break;
       struct stat status {};
       if (::fstatat(directory.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-          is_older(status, idle) && delete_if_idle(directory.fd(), name, idle)) {
+          is_older(status, idle) &&
+          (maps ? delete_dead_maps(directory, name) : delete_if_idle(directory.fd(), name, idle))) {
         deleted = true;
       }
     }

@@ -77,7 +77,7 @@ LockBook::LockBook(const std::string& prefix, const Claim& claim, util::Duration
 }
 
 void LockBook::rename() {
-  owner_.id = redis::random_id() + redis::random_id();
+  owner_.id = redis::random_hex() + redis::random_hex();
   value_ = pickled(owner_);
 }
 

@@ -6,12 +6,14 @@
 #include <array>
 
 #include "errors.h"
+#include "quick/handover.h"
 #include "store/inherited.h"
 #include "store/redis/failure.h"
 #include "store/redis/lease.h"
 #include "store/redis/random.h"
 #include "store/redis/retries.h"
 #include "store/redis/server_error.h"
+#include "util/parse.h"
 #include "util/process.h"
 
 namespace cachify::store::redis {
@@ -22,11 +24,21 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // The first few in the queue look themselves whether a lease has run out, as nobody else tells
-// them. Those behind only say that they are alive, and ask how far they have come.
+// them. Those behind only say that they are alive, ask how far they have come, and whether those in
+// front do look: they can all have died.
 constexpr int64_t kWatchful = 4;
 constexpr util::Duration kWatchfulLook = seconds(5);
+constexpr seconds kMissed(6);  // somebody watchful would have noticed until then
+constexpr int64_t kNear = 16;
+constexpr util::Duration kNearHeartbeat = seconds(10);
 constexpr util::Duration kHeartbeat = seconds(60);
+// Who could go on but for others in front of it looks whether they live.
+constexpr util::Duration kLookAhead = seconds(2);
 constexpr int64_t kAliveUs = 150'000'000;  // as ALIVE in scripts/common.lua
+
+// A pushed grant that was read later than this is asked for, not relied on: it ends 5 s after it
+// was made, and after a loss of data nobody else is let in for longer than this.
+constexpr util::Duration kFresh = milliseconds(500);
 
 constexpr int64_t kHeaviest = 65536;  // a script must not keep the server busy for long
 constexpr int kMostTries = 100;
@@ -42,7 +54,7 @@ Admission::Admission(const Address& address, const Books& books, const Claim& cl
       patience_(patience),
       interrupts_(interrupts),
       observer_(observer),
-      id_(random_id()),
+      id_(quick::handover.asked ? quick::handover.id : random_id()),
       started_(util::monotonic_now()),
       client_(std::make_unique<Client>(address)),
       side_(std::make_unique<Client>(address)) {
@@ -81,9 +93,12 @@ Acquisition Admission::run() {
     leave_quietly();
     throw;
   }
-  if (outcome == Outcome::admitted && interrupts_.caught()) outcome = Outcome::interrupted;
+  // (Not when the quick start has let COMMAND run: then the signal is for that.)
+  if (outcome == Outcome::admitted && interrupts_.caught() && !quick::handover.started) {
+    outcome = Outcome::interrupted;
+  }
   if (outcome != Outcome::admitted) {
-    lease_.reset();
+    give_back();
     leave_quietly();
   }
   Acquisition result;
@@ -96,7 +111,7 @@ Acquisition Admission::run() {
 
 TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
   in_doubt_ = true;
-  asked_at_ns_ = util::boottime_ns();
+  asked_at_ns_ = quick::handover.asked ? quick::handover.asked_at_ns : util::boottime_ns();
   const TakeAnswer answer =
       books_.take(client, claim_, id_, place_, address_.lease, patience_.wait, listen, limit);
   cap_ = answer.cap;
@@ -104,7 +119,7 @@ TakeAnswer Admission::take(Client& client, bool listen, const Limit& limit) {
   if (answer.kind == TakeAnswer::Kind::wait) {
     place_ = {answer.order, answer.epoch};
     rank_ = answer.rank;
-    server_ahead_us_ = answer.server_now_us - util::boottime_ns() / 1000;
+    server_ahead_us_ = answer.server_now_us - asked_at_ns_ / 1000;
     schedule_look(answer);
   }
   return answer;
@@ -120,6 +135,7 @@ std::optional<Outcome> Admission::arrive() {
       settle(asleep_ ? *side_ : *client_, answer.pending);
       // What was given to the dead is perhaps there for us.
       if (answer.kind == TakeAnswer::Kind::full && settled_ > 0 && tries < kMostTries) continue;
+      if (clear_the_way(answer) > 0 && !asleep_ && tries < kMostTries) continue;
       const bool queued = asleep_;
       auto outcome = follow(answer, client_);
       if (queued && !outcome) {
@@ -208,17 +224,32 @@ void Admission::settle(Client& client, const std::vector<std::string>& pending) 
   if (&client == side_.get()) side_->disconnect();
 }
 
+// Nobody is granted anything over the head of the queue, so one who is dead and would not fit holds
+// up those behind until it is missed. How many were dead; what became free is then granted.
+int64_t Admission::clear_the_way(const TakeAnswer& answer) {
+  if (!answer.behind) return 0;
+  int64_t dead = 0;
+  try {
+    const Limit limit = request_limit().within(kCommandTimeout);
+    dead = books_.bury_dead(*side_, books_.look(*side_, limit).situation, limit);
+  } catch (const Failure&) {
+    // The next look will tell.
+  }
+  side_->disconnect();
+  return dead;
+}
+
 void Admission::schedule_look(const TakeAnswer& answer) {
   const util::MonotonicTime now = util::monotonic_now();
-  util::Duration look = kHeartbeat;
+  util::Duration look = answer.rank < kNear ? kNearHeartbeat : kHeartbeat;
   if (answer.rank < kWatchful) {
-    look = kWatchfulLook;
+    look = answer.behind ? kLookAhead : kWatchfulLook;
     // A moment later, so that the server's clock agrees.
     if (answer.first_end)
       look = std::min<util::Duration>(look, *answer.first_end + milliseconds(2));
   }
   // Not all at the same time.
-  if (look == kWatchfulLook || look == kHeartbeat) {
+  if (look == kWatchfulLook || look == kNearHeartbeat || look == kHeartbeat || look == kLookAhead) {
     look = look / 100 * static_cast<int64_t>(90 + random_number() % 20);
   }
   next_look_ = now + look;
@@ -268,24 +299,61 @@ void Admission::sleep_on_list() {
   if (!woken) return;  // not all of it is there yet
   asleep_ = false;
   if (woken->is_error()) client_->fail(*woken);
+  if ((decided_ = rely_on(*woken))) return;
   const TakeAnswer answer = take(*client_, false, request_limit());
   if ((decided_ = follow(answer, client_))) return;
   // For nothing: whoever pushed thought that we were dead, or data was lost.
-  connection.send({"BLPOP", books_.keys().wake_up(id_), "0"});
+  connection.send(books_.listening(id_));
   connection.flush(request_limit().within(kCommandTimeout));
   asleep_ = true;
   settle(*side_, answer.pending);
+  clear_the_way(answer);
+}
+
+// A grant that came with the wake-up needs no answer to begin with. It is a lease of few seconds,
+// and its first renewal is on the way before COMMAND can start: whatever becomes of us, the server
+// hears of that, or --on-lost acts before the slot is given to somebody else.
+std::optional<Outcome> Admission::rely_on(const Reply& woken) {
+  const auto grant = books_.pushed_grant(woken, id_);
+  if (!grant || grant->epoch != place_.epoch || address_.wait_replicas > 0) return std::nullopt;
+  // Not later than it was: the server said what time it was after we had asked.
+  const int64_t granted_at_ns = (grant->at_us - server_ahead_us_) * 1000;
+  const int64_t now_ns = util::boottime_ns();
+  if (now_ns < granted_at_ns || now_ns - granted_at_ns > kFresh.count()) return std::nullopt;
+  books_.send_keep(*client_, id_, grant->epoch, address_.lease, grant->record, request_limit());
+  client_->forget_undo();
+  cap_ = grant->cap;
+  Grant ours;
+  ours.id = id_;
+  ours.fence = grant->fence;
+  ours.slot = grant->slot;
+  ours.max = grant->cap;
+  lease_ = std::make_unique<RedisLease>(address_, books_, std::move(client_), claim_, ours,
+                                        grant->epoch, grant->record, granted_at_ns,
+                                        RedisLease::Unconfirmed{grant->lease, now_ns});
+  return Outcome::admitted;
+}
+
+// Whether nobody holds anything, or a lease ended a while ago, and those in front did nothing.
+bool Admission::nobody_looks(int64_t server_now_us) {
+  const Reply first = side_->command({"ZRANGE", books_.keys().holders(), "0", "0", "WITHSCORES"},
+                                     request_limit());
+  if (first.type == Reply::Type::array && first.elements.empty()) return true;
+  const auto end_us = util::parse_integer(first.at(1).string(), 0, server_now_us);
+  constexpr int64_t kMissedUs = std::chrono::microseconds(kMissed).count();
+  return end_us && *end_us + kMissedUs < server_now_us;
 }
 
 // The heartbeat, while client_ goes on sleeping.
 void Admission::look_around() {
   if (rank_ >= kWatchful) {
-    const int64_t alive_until = util::boottime_ns() / 1000 + server_ahead_us_ + kAliveUs;
+    const int64_t server_now_us = util::boottime_ns() / 1000 + server_ahead_us_;
     const Reply beat = side_->command(
-        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(alive_until), id_},
+        {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(server_now_us + kAliveUs), id_},
         request_limit());
     const Reply rank = side_->command({"ZRANK", books_.keys().queue(), id_}, request_limit());
-    if (beat.number() == 1 && rank.type == Reply::Type::integer && rank.integer >= kWatchful) {
+    if (beat.number() == 1 && rank.type == Reply::Type::integer && rank.integer >= kWatchful &&
+        !nobody_looks(server_now_us)) {
       rank_ = rank.integer;
       side_->disconnect();
       TakeAnswer same;
@@ -297,6 +365,7 @@ void Admission::look_around() {
   const TakeAnswer answer = take(*side_, false, request_limit());
   if ((decided_ = follow(answer, side_))) return;
   settle(*side_, answer.pending);
+  clear_the_way(answer);
   side_->disconnect();
 }
 
@@ -309,6 +378,7 @@ void Admission::queue_again() {
       if ((decided_ = follow(answer, client_))) return;
       asleep_ = true;
       settle(*side_, answer.pending);
+      clear_the_way(answer);
       return;
     } catch (const Failure& failure) {
       client_->disconnect();
@@ -331,6 +401,19 @@ void Admission::explain_when_due() {
   } catch (const Failure&) {
     // Only words; what is wrong shows where it matters.
   }
+}
+
+// Behind its first renewal, if that is under way: done after the slot was given back, it would take
+// the slot again.
+void Admission::give_back() noexcept {
+  if (!lease_) return;
+  try {
+    lease_->release();
+    in_doubt_ = false;
+  } catch (const std::exception&) {
+    // It ends with its lease.
+  }
+  lease_.reset();
 }
 
 // What stays ends with its lease, or when it is not heard of.

@@ -15,8 +15,9 @@ namespace cachify::store::redis {
 //
 // Who waits sleeps in BLPOP on a list of its own, from the moment it is in the queue: who pushes
 // and finds the list still there afterwards knows that nobody was asleep on it. So whatever else
-// is to be asked meanwhile goes over a second connection. The list only wakes; whether we hold a
-// slot is asked of the books, with the place that we had.
+// is to be asked meanwhile goes over a second connection. What is read there is a grant (see
+// rely_on), or only wakes; then whether we hold a slot is asked of the books, with the place that
+// we had.
 class Admission {
  public:
   Admission(const Address& address, const Books& books, const Claim& claim,
@@ -31,7 +32,9 @@ class Admission {
   // One sleep and what follows from its end.
   std::optional<Outcome> wait();
   void sleep_on_list();
+  std::optional<Outcome> rely_on(const Reply& woken);
   void look_around();
+  bool nobody_looks(int64_t server_now_us);
   void queue_again();
 
   TakeAnswer take(Client& client, bool listen, const Limit& limit);
@@ -42,8 +45,10 @@ class Admission {
   Outcome admit(const TakeAnswer& answer, std::unique_ptr<Client>& client);
   void check_replicas(Client& client);
   void settle(Client& client, const std::vector<std::string>& pending);
+  int64_t clear_the_way(const TakeAnswer& answer);
   void schedule_look(const TakeAnswer& answer);
   void explain_when_due();
+  void give_back() noexcept;
   void leave(const char* why);
   void leave_quietly() noexcept;
 
@@ -64,7 +69,7 @@ class Admission {
   bool in_doubt_ = false;  // something of ours may be in the books
   Place place_;
   int64_t rank_ = 0;
-  int64_t server_ahead_us_ = 0;  // of our CLOCK_BOOTTIME
+  int64_t server_ahead_us_ = 0;  // of our CLOCK_BOOTTIME, at most
   util::MonotonicTime next_look_;
   std::optional<util::MonotonicTime> explain_at_;
   int64_t cap_ = 0;

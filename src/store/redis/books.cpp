@@ -73,8 +73,10 @@ TakeAnswer take_answer(const Reply& reply) {
     answer.cap = parts.at(3).number();
     answer.server_now_us = parts.at(4).number();
     answer.epoch = parts.at(5).string();
+    answer.behind = parts.at(6).number() == 1;
   } else {
     answer.cap = parts.at(0).number();
+    answer.behind = parts.at(1).number() == 1;
   }
   answer.pending = texts_in(reply.at(2));
   if (answer.kind != TakeAnswer::Kind::ok) answer.holders = holders_of(reply.at(3));
@@ -117,12 +119,31 @@ TakeAnswer Books::take(Client& client, const Claim& claim, const std::string& id
       claim.replace ? microseconds_text(claim.replace->kill_after) : "0",
       text_of(claim.who, util::pid_namespace()),
   };
-  const Command listening = listen ? Command{"BLPOP", keys_.wake_up(id), "0"} : Command{};
-  const TakeAnswer answer = take_answer(client.request(kTake, keys_, arguments, limit, listening));
+  const Command behind = listen ? listening(id) : Command{};
+  const TakeAnswer answer = take_answer(client.request(kTake, keys_, arguments, limit, behind));
   if (listen && answer.kind != TakeAnswer::Kind::wait) {
     static_cast<void>(client.connection()->receive(limit.within(kCommandTimeout)));
   }
   return answer;
+}
+
+Command Books::listening(const std::string& id) const {
+  return {"BLPOP", keys_.wake_up(id), keys_.grant(id), "0"};
+}
+
+std::optional<PushedGrant> Books::pushed_grant(const Reply& woken, const std::string& id) const {
+  if (woken.at(0).string() != keys_.grant(id)) return std::nullopt;
+  std::string_view text = woken.at(1).string();
+  PushedGrant grant;
+  grant.at_us = next_number<int64_t>(text);
+  grant.lease = microseconds(next_number<int64_t>(text));
+  grant.epoch = next_word(text);
+  grant.cap = next_number<int64_t>(text);
+  grant.record = text;
+  const Record record = parse_record(text);
+  grant.fence = record.fence;
+  grant.slot = record.slot;
+  return grant;
 }
 
 void Books::send_keep(Client& client, const std::string& id, const std::string& epoch,
@@ -171,6 +192,24 @@ int64_t Books::settle(Client& client, std::vector<std::string> pending, const Li
     pending = texts_in(reply.at(2));
   }
   return dead;
+}
+
+void Books::send_map(Client& client, const std::string& id, const std::string& since,
+                     util::Duration age, const MapFigures& figures, const Who& who,
+                     const Limit& limit) const {
+  client.send(kMap, keys_,
+              {kind_text(kind_), id, since.empty() ? "0" : since, microseconds_text(age),
+               redis::text_of(figures), redis::text_of(who, util::pid_namespace())},
+              limit);
+}
+
+std::string Books::map_answer(const Reply& reply) {
+  if (reply.at(0).string() != "MAP") not_understood(reply.at(0).string());
+  return reply.at(1).string();
+}
+
+void Books::forget_map(Client& client, const std::string& id, const Limit& limit) const {
+  map_answer(client.request(kMap, keys_, {kind_text(kind_), id, "0", "0", "", ""}, limit));
 }
 
 int64_t Books::size(Client& client, const Limit& limit) const {

@@ -51,8 +51,22 @@ struct TakeAnswer {
   std::optional<util::Duration> first_end;  // from now until there may be room unannounced
   int64_t server_now_us = 0;
 
+  // wait, full, queue_full: others who wait stand in the way, not the slots in use.
+  bool behind = false;
   std::vector<std::string> pending;
   std::vector<LockHolder> holders;  // lock, not ok: those without an end
+};
+
+// What whoever made room tells a waiter. It holds from then on for `lease`, or as long as it has
+// asked for with keep.
+struct PushedGrant {
+  int64_t at_us = 0;  // by the server's clock
+  util::Duration lease{0};
+  std::string epoch;
+  uint64_t fence = 0;
+  int64_t slot = 0;
+  int64_t cap = 0;
+  std::string record;
 };
 
 struct KeepAnswer {
@@ -87,10 +101,14 @@ class Books {
 
   const Keys& keys() const noexcept { return keys_; }
 
-  // With `listen`, BLPOP on the caller's list is sent right behind; it
-  // blocks when the answer is `wait`, its answer has come already after all others.
+  // With `listen`, BLPOP on the caller's lists is sent right behind; it blocks when the answer is
+  // `wait`, its answer has come already after all others.
   TakeAnswer take(Client& client, const Claim& claim, const std::string& id, const Place& place,
                   util::Duration lease, bool wait, bool listen, const Limit& limit) const;
+  // BLPOP on the lists of one who waits, and what its answer tells; nullopt: only that it has to
+  // ask.
+  Command listening(const std::string& id) const;
+  std::optional<PushedGrant> pushed_grant(const Reply& woken, const std::string& id) const;
   void send_keep(Client& client, const std::string& id, const std::string& epoch,
                  util::Duration lease, const std::string& record, const Limit& limit) const;
   static KeepAnswer keep_answer(const Reply& reply);
@@ -130,6 +148,13 @@ class Books {
   Catalogue catalogue(Client& client, bool settle, const Limit& limit) const;
   bool change(Client& client, const std::string& version, const std::string& token,
               const CatalogueChange& change, const Limit& limit) const;
+
+  // Shows a map that is under way for the next 15 s. `since`: what the last answer said, empty
+  // before, when it began `age` ago.
+  void send_map(Client& client, const std::string& id, const std::string& since, util::Duration age,
+                const MapFigures& figures, const Who& who, const Limit& limit) const;
+  static std::string map_answer(const Reply& reply);  // since when
+  void forget_map(Client& client, const std::string& id, const Limit& limit) const;
 
   // For a pipeline of them; the answer of each.
   Command summary_command(bool in_full) const;

@@ -1,5 +1,8 @@
 #include "store/redis/client.h"
 
+#include <utility>
+
+#include "quick/handover.h"
 #include "store/redis/failure.h"
 #include "store/redis/server_error.h"
 
@@ -121,11 +124,23 @@ void Client::send(const Script& script, const Keys& keys, const std::vector<std:
   behind_ = behind;
   redirections_ = 0;
   try {
-    transmit(false, limit);
+    if (std::exchange(quick::handover.asked, false)) {
+      take_over();
+    } else {
+      transmit(false, limit);
+    }
   } catch (...) {
     give_up();
     throw;
   }
+}
+
+// The quick start has sent this already: it was the first request of this program.
+void Client::take_over() {
+  const quick::Handover& done = quick::handover;
+  connection_ = std::make_unique<Connection>(
+      address_.endpoints.front(), util::UniqueFd(done.socket), !name_.empty(),
+      behind_.empty() ? 1 : 2, std::string_view(done.answer, done.answer_size));
 }
 
 // After an exception inside a request.

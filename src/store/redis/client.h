@@ -59,6 +59,7 @@ class Client {
   void connect_by_sentinels(const Limit& limit);
   void connect_in_cluster(const Limit& limit);
   Endpoint ask_sentinel(const Endpoint& sentinel, const Limit& limit) const;
+  void take_over();
   void transmit(bool in_full, const Limit& limit);
   void give_up() noexcept;
   // Nothing when the request was sent again elsewhere or in full.

@@ -36,6 +36,17 @@ Connection::Connection(const Endpoint& endpoint, const Address& address, bool wi
   }
 }
 
+Connection::Connection(const Endpoint& endpoint, util::UniqueFd socket, bool named, int sent,
+                       std::string_view answers)
+    : endpoint_(endpoint),
+      socket_(std::move(socket)),
+      transport_(make_plain_transport(socket_.get())),
+      logins_(named ? 1 : 0),
+      named_(named),
+      awaited_(sent) {
+  reader_.feed(answers.data(), answers.size());
+}
+
 void Connection::send(const Command& command) {
   if (listening_) {
     // A subscriber may not say anything else.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "store/redis/address.h"
@@ -23,6 +24,11 @@ class Connection {
   // server's list of clients, if the server allows that. Throws Failure and Interrupted.
   Connection(const Endpoint& endpoint, const Address& address, bool with_login, const Limit& limit,
              const std::string& name = {});
+
+  // One that is there already, on which `sent` commands have been written, after CLIENT SETNAME
+  // with `named`; `answers`: what has been read of their answers.
+  Connection(const Endpoint& endpoint, util::UniqueFd socket, bool named, int sent,
+             std::string_view answers);
 
   const Endpoint& endpoint() const noexcept { return endpoint_; }
   int fd() const noexcept { return socket_.get(); }

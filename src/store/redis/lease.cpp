@@ -39,7 +39,7 @@ util::Duration margin(util::Duration lease) {
 
 RedisLease::RedisLease(const Address& address, const Books& books, std::unique_ptr<Client> client,
                        const Claim& claim, Grant grant, std::string epoch, std::string record,
-                       int64_t asked_at_ns)
+                       int64_t asked_at_ns, std::optional<Unconfirmed> unconfirmed)
     : address_(address),
       books_(books),
       client_(std::move(client)),
@@ -50,13 +50,18 @@ RedisLease::RedisLease(const Address& address, const Books& books, std::unique_p
       record_(std::move(record)),
       admitted_at_(asked_at_ns),
       confirmed_at_(asked_at_ns),
+      lasts_(address.lease),
       pause_(kFirstPause),
       next_listen_(asked_at_ns + kFirstMoment.count()) {
   schedule_renewal();
+  if (unconfirmed) {
+    lasts_ = std::min(lasts_, unconfirmed->lease);
+    asked_at_ = unconfirmed->asked_at_ns;
+  }
 }
 
 int64_t RedisLease::lost_at() const noexcept {
-  return confirmed_at_ + (address_.lease - margin(address_.lease)).count();
+  return confirmed_at_ + (lasts_ - margin(lasts_)).count();
 }
 
 std::optional<int64_t> RedisLease::next_tick() const noexcept {
@@ -187,6 +192,7 @@ void RedisLease::digest(const KeepAnswer& answer) {
   }
   epoch_ = answer.epoch;
   confirmed_at_ = asked_at;
+  lasts_ = address_.lease;
   lost_reported_ = false;
   schedule_renewal();
   if (!deaf_) next_listen_ = std::max(asked_at, admitted_at_ + kFirstMoment.count());

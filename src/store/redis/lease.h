@@ -19,11 +19,18 @@ namespace cachify::store::redis {
 // first moment: a short command pays nothing.
 class RedisLease : public Lease {
  public:
-  // `asked_at_ns`: CLOCK_BOOTTIME before the request was sent that gave the lease. `address`
-  // must outlive the object.
+  // A grant that was pushed: it lasts so long, and send_keep was done with the client then
+  // (CLOCK_BOOTTIME).
+  struct Unconfirmed {
+    util::Duration lease;
+    int64_t asked_at_ns;
+  };
+
+  // `asked_at_ns`: CLOCK_BOOTTIME before the request was sent that gave the lease, or when it was
+  // pushed. `address` must outlive the object.
   RedisLease(const Address& address, const Books& books, std::unique_ptr<Client> client,
              const Claim& claim, Grant grant, std::string epoch, std::string record,
-             int64_t asked_at_ns);
+             int64_t asked_at_ns, std::optional<Unconfirmed> unconfirmed = {});
 
   const Grant& grant() const noexcept override { return grant_; }
   std::optional<int64_t> next_tick() const noexcept override;
@@ -54,6 +61,7 @@ class RedisLease : public Lease {
   // All of CLOCK_BOOTTIME.
   const int64_t admitted_at_;
   int64_t confirmed_at_;  // before the last request that succeeded was sent
+  util::Duration lasts_;  // from then on
   int64_t next_renewal_ = 0;
   int64_t asked_at_ = 0;        // when the renewal under way was sent; 0: none
   util::Duration pause_;        // after the next failure

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "errors.h"
+#include "store/redis/id_letters.h"
 
 namespace cachify::store::redis {
 
@@ -17,10 +18,16 @@ uint64_t random_number() {
 }
 
 std::string random_id() {
-  std::string id;
-  uint64_t number = random_number();
-  for (int i = 0; i < 16; ++i, number >>= 4U) id += "0123456789abcdef"[number & 15U];
+  std::string id(kIdLetters, '0');
+  write_id(random_number(), id.data());
   return id;
+}
+
+std::string random_hex() {
+  std::string digits;
+  uint64_t number = random_number();
+  for (int i = 0; i < 16; ++i, number >>= 4U) digits += "0123456789abcdef"[number & 15U];
+  return digits;
 }
 
 util::Duration jittered(util::Duration duration) {

@@ -9,7 +9,7 @@ namespace cachify::store::redis {
 
 namespace {
 
-constexpr size_t kLongestCommand = 160;
+constexpr size_t kLongestCommand = 187;  // as much as the file store shows
 constexpr size_t kLongestName = 64;
 
 std::string word(std::string_view text) {
@@ -42,10 +42,12 @@ std::string unword(std::string_view text) {
 }
 
 [[noreturn]] void damaged() {
-  throw Failure(Failure::Kind::senseless, "the state of this key is damaged");
+  throw Failure(Failure::Kind::senseless,
+                "the state of this key is damaged; delete its keys when nobody holds it or waits");
 }
 
-// Takes the text up to the next blank.
+}  // namespace
+
 std::string_view next_word(std::string_view& text) {
   const size_t end = text.find(' ');
   if (end == std::string_view::npos) damaged();
@@ -63,7 +65,7 @@ Number next_number(std::string_view& text) {
   return number;
 }
 
-}  // namespace
+template int64_t next_number<int64_t>(std::string_view& text);
 
 std::string text_of(const Who& who, uint64_t pid_namespace) {
   return std::to_string(who.pid) + " " + std::to_string(who.uid) + " " +
@@ -99,6 +101,24 @@ Record parse_record(std::string_view text) {
   next_word(text);  // expiry
   record.who = parse_who(text);
   return record;
+}
+
+std::string text_of(const MapFigures& figures) {
+  return std::to_string(figures.queued) + " " + std::to_string(figures.running) + " " +
+         std::to_string(figures.done) + " " + std::to_string(figures.failed) + " " +
+         std::to_string(figures.idle);
+}
+
+MapInfo parse_map(std::string_view text) {
+  MapInfo map;
+  map.since_us = next_number<int64_t>(text);
+  map.figures.queued = next_number<int64_t>(text);
+  map.figures.running = next_number<int64_t>(text);
+  map.figures.done = next_number<int64_t>(text);
+  map.figures.failed = next_number<int64_t>(text);
+  map.figures.idle = next_number<int64_t>(text);
+  map.who = parse_who(text).who;
+  return map;
 }
 
 }  // namespace cachify::store::redis

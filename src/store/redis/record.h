@@ -31,4 +31,15 @@ struct Record {
 };
 Record parse_record(std::string_view text);
 
+// A map that is under way, as scripts/map.lua writes it: `since figures who`. What is not one
+// throws, too.
+std::string text_of(const MapFigures& figures);
+MapInfo parse_map(std::string_view text);
+
+// Take the text up to the next blank. Both throw a senseless Failure where there is none.
+std::string_view next_word(std::string_view& text);
+template <class Number>
+Number next_number(std::string_view& text);
+extern template int64_t next_number<int64_t>(std::string_view& text);
+
 }  // namespace cachify::store::redis

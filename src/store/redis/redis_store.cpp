@@ -4,6 +4,7 @@
 #include "store/redis/books.h"
 #include "store/redis/examination.h"
 #include "store/redis/listing.h"
+#include "store/redis/map_record.h"
 #include "store/redis/random.h"
 #include "store/redis/retries.h"
 #include "store/redis/transport.h"
@@ -117,6 +118,10 @@ class RedisStore : public Store {
       });
       if (done) return;
     }
+  }
+
+  std::unique_ptr<MapRecord> show_map(const std::string& key, const Who& who) override {
+    return std::make_unique<redis::RedisMapRecord>(address_, Books(prefix_, Kind::pool, key), who);
   }
 
   std::vector<Finding> examine() override { return redis::Examination(address_, prefix_).run(); }

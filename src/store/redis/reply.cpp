@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <string_view>
 
 #include "store/redis/failure.h"
 
@@ -53,11 +54,19 @@ void* make_nil(const redisReadTask* task) noexcept {
   return place_for(task);
 }
 
+// hiredis itself refuses what is nested deeper than 7 (0.14) or 9 (1.0), or nothing (from 1.1 on).
+bool is_too_deep(const redisReadTask* task) noexcept {
+  constexpr int kDeepest = 7;
+  int depth = 0;
+  for (; task != nullptr; task = task->parent) ++depth;
+  return depth > kDeepest;
+}
+
 // The count is an int in hiredis 0.14 and a size_t from 1.0 on.
 template <class Count>
 void* make_array(const redisReadTask* task, Count count) noexcept {
   auto& left = *static_cast<size_t*>(task->privdata);
-  if (static_cast<size_t>(count) > left) return nullptr;
+  if (static_cast<size_t>(count) > left || is_too_deep(task)) return nullptr;
   left -= static_cast<size_t>(count);
   Reply* reply = place_for(task);
   if (reply == nullptr) return nullptr;
@@ -162,9 +171,11 @@ std::optional<Reply> ReplyReader::next() {
   }
   if (object == nullptr) {
     // One item that is not whole yet; hiredis looks for its end from its start each time.
-    const size_t there = reader_->len - reader_->pos;
-    const bool text = there > 0 && reader_->buf[reader_->pos] == '$';
-    if (there > (text ? kLongestText + 1024 : kLongestLine)) senseless("it is too long");
+    const std::string_view there(reader_->buf + reader_->pos, reader_->len - reader_->pos);
+    // A line with its end would have been read, so one that is there is the head of a text. (Its
+    // `$` may have been read, and dropped, already.)
+    const bool text = there.substr(0, 64).find("\r\n") != std::string_view::npos;
+    if (there.size() > (text ? kLongestText + 1024 : kLongestLine)) senseless("it is too long");
     return std::nullopt;
   }
   const std::unique_ptr<Reply> reply(static_cast<Reply*>(object));

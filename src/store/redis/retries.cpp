@@ -14,7 +14,8 @@ constexpr size_t kLongestReason = 300;
 
 void give_up(const Address& address, const Failure& failure) {
   const std::string_view reason = util::cut(failure.what(), kLongestReason);
-  throw StoreError("the store '" + address.shown + "' cannot be used: " + std::string(reason));
+  throw StoreError("the store '" + address.shown + "' cannot be used: " + std::string(reason) +
+                   "; see cachify doctor");
 }
 
 Limit Retries::limit() const {

@@ -30,6 +30,7 @@ extern const Script kRights;
 extern const Script kProbe;
 extern const Script kCatalogue;
 extern const Script kChange;
+extern const Script kMap;
 
 // The names of all that belongs to one pool, lock or resource. `{...}` in them is the key, so that
 // a cluster has all of it on one node; `{`, `}` and `%` inside prefix and key are written as %7B,
@@ -37,8 +38,10 @@ extern const Script kChange;
 struct Keys {
   Keys(const std::string& prefix, Kind kind, const std::string& key);
   std::string wake_up(const std::string& id) const { return base + "g:" + id; }
+  std::string grant(const std::string& id) const { return base + "n:" + id; }
   std::string mark(const std::string& id) const { return base + "e:" + id; }
   std::string watchers() const { return base + "w"; }
+  const std::string& holders() const { return names[0]; }
   const std::string& queue() const { return names[1]; }
   const std::string& alive() const { return names[2]; }
 

@@ -48,6 +48,21 @@ WaiterInfo waiter_of(const Reply& element) {
   return waiter;
 }
 
+// Nothing depends on them: what is no map is left out.
+std::vector<MapInfo> maps_in(const Reply& reply) {
+  std::vector<MapInfo> maps;
+  for (const std::string& text : texts_in(reply)) {
+    try {
+      maps.push_back(parse_map(text));
+    } catch (const Failure&) {
+      continue;
+    }
+  }
+  std::sort(maps.begin(), maps.end(),
+            [](const MapInfo& a, const MapInfo& b) { return a.since_us < b.since_us; });
+  return maps;
+}
+
 // Who waits has a connection of this name. Empty when the server (or what stands before it) does
 // not tell truly, which shows by our own.
 std::set<std::string> named_clients(Connection& connection, const Limit& limit) {
@@ -123,6 +138,7 @@ Picture Books::look(Client& client, const Limit& limit, const std::string& watch
   situation.counters.waited_us = counters.at(6).number();
   situation.counters.longest_wait_us = counters.at(7).number();
   situation.created_us = reply.at(8).number();
+  situation.maps = maps_in(reply.at(9));
   return picture;
 }
 

@@ -1,4 +1,7 @@
 #include <fcntl.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -6,6 +9,8 @@
 #include <cerrno>
 #include <climits>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "errors.h"
@@ -47,35 +52,87 @@ std::string own_directory() {
   return text.substr(0, text.rfind('/'));
 }
 
-// Installed, and in the folder that it was built in.
-constexpr const char* kPlaces[] = {"/../libexec/cachify/cachify-tls", "/cachify-tls"};
+// Where it is installed, and in the folder that it was built in.
+std::array<std::string, 2> places() {
+  const std::string own = own_directory();
+  return {own.substr(0, own.rfind('/')) + "/libexec/cachify/cachify-tls", own + "/cachify-tls"};
+}
+
+// Whether the dynamic loader knows OpenSSL. The usual answer, for the price of reading one file; no
+// is only a suspicion: the library may have another name or lie where the cache doesn't look.
+bool loader_knows_openssl() {
+  constexpr std::string_view kLibrary("libssl.so.3", sizeof "libssl.so.3");
+  constexpr size_t kLargest = 4 << 20;
+  const util::UniqueFd file =
+      util::open_above_stdio(AT_FDCWD, "/etc/ld.so.cache", O_RDONLY | O_CLOEXEC);
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0) return false;
+  std::string text(std::min(static_cast<size_t>(status.st_size), kLargest), '\0');
+  return util::read_at(file.get(), text.data(), text.size(), 0) > 0 &&
+         text.find(kLibrary) != std::string::npos;
+}
+
+// The proof. What the loader has to say of a program that it can't start would be no line of ours,
+// and its code 127 would pass for COMMAND's.
+bool starts(const std::string& program) {
+  posix_spawn_file_actions_t actions;
+  if (::posix_spawn_file_actions_init(&actions) != 0) return true;
+  for (const int number : {STDOUT_FILENO, STDERR_FILENO})
+    ::posix_spawn_file_actions_addopen(&actions, number, "/dev/null", O_WRONLY, 0);
+  std::string name = program;
+  std::string option = "--version";
+  std::array<char*, 3> argv = {name.data(), option.data(), nullptr};
+  pid_t child = 0;
+  const int error = ::posix_spawn(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return false;
+  int ended = 0;
+  while (::waitpid(child, &ended, 0) < 0) {
+    if (errno != EINTR) return true;  // whoever ignores SIGCHLD is never told
+  }
+  return WIFEXITED(ended) && WEXITSTATUS(ended) == 0;
+}
+
+struct Found {
+  std::string program;  // empty: none
+  std::string why;      // there is none
+};
+
+Found find_program() {
+  Found found{{}, "it is not installed (it is built where OpenSSL's headers are)"};
+  for (std::string& place : places()) {
+    if (::access(place.c_str(), X_OK) != 0) {
+      if (errno != ENOENT) found.why = util::errno_text(errno);
+    } else if (loader_knows_openssl() || starts(place)) {
+      return {std::move(place), {}};
+    } else {
+      found.why =
+          "it cannot be started; install OpenSSL 3 (libssl.so.3) for this system's C library";
+    }
+  }
+  return found;
+}
 
 }  // namespace
 
 std::string tls_provider() {
-  const std::string directory = own_directory();
-  for (const char* place : kPlaces)
-    if (::access((directory + place).c_str(), X_OK) == 0) return directory + place;
-  return {};
+  return find_program().program;
 }
 
 void require_tls() {
-  const std::string directory = own_directory();
-  std::vector<std::string> arguments = own_arguments();
-  std::vector<char*> argv;
-  argv.reserve(arguments.size() + 1);
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  int error = ENOENT;
-  for (const char* place : kPlaces) {
-    const std::string path = directory + place;
-    ::execv(path.c_str(), argv.data());
-    if (errno != ENOENT) error = errno;
+  const Found found = find_program();
+  std::string why = found.why;
+  if (!found.program.empty()) {
+    std::vector<std::string> arguments = own_arguments();
+    std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    ::execv(found.program.c_str(), argv.data());
+    why = util::errno_text(errno);
   }
-  throw Error(kExitUnavailable,
-              "rediss:// needs the program " + directory + "/../libexec/cachify/cachify-tls: " +
-                  (error == ENOENT ? "it is not installed (it is built where OpenSSL's headers are)"
-                                   : util::errno_text(error)));
+  const std::string program = found.program.empty() ? places().front() : found.program;
+  throw Error(kExitUnavailable, "rediss:// needs the program " + program + ": " + why);
 }
 
 std::unique_ptr<Transport> make_tls_transport(int, const Address&, const std::string&) {

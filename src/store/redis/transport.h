@@ -30,10 +30,10 @@ std::unique_ptr<Transport> make_plain_transport(int socket);
 
 // Called before anything else is done with a rediss:// URL. Returns in the program that has TLS;
 // the other one executes it (same arguments, environment, descriptors and signals) and returns
-// never. Throws Error when it is not there.
+// never. Throws Error when it is not there, or OpenSSL is not.
 void require_tls();
 
-// Who does TLS here, for people: a library or a program; empty: none. Starts nothing.
+// Who does TLS here, for people: a library, or a program that can be started; empty: none.
 std::string tls_provider();
 
 // A TLS client on the socket; the handshake takes place in the first calls. The server's

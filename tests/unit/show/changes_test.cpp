@@ -101,3 +101,15 @@ TEST_CASE("a lock has no slot numbers") {
   later.size = 1;
   CHECK(told(before, later, Kind::lock) == "+ the lock taken by pid 12 (alice): ./job.sh\n");
 }
+
+TEST_CASE("a map begins and ends; its figures are a change, but no news") {
+  CHECK(after([](Situation& now) { now.maps.push_back(map_of(21, 0)); }) ==
+        "+ map of pid 21 (alice) began: ./load {}\n");
+  Situation before = busy();
+  before.maps = {map_of(21, 90)};
+  CHECK(told(before, busy()) == "- map of pid 21 (alice) ended after 1m30s: ./load {}\n");
+  Situation later = before;
+  ++later.maps[0].figures.done;
+  CHECK(show::differs(before, later));
+  CHECK(show::changes_between(Kind::pool, before, later, kNow).empty());
+}

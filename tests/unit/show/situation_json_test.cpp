@@ -23,7 +23,7 @@ TEST_CASE("a key that never was has no max and no uptime") {
         R"({"key":"jobs","kind":"pool","store":"file:","max":null,"stored_max":null,"size":0,)"
         R"("free":null,"waiting":0,"closed":false,"holders":[],"waiters":[],"counters":)"
         R"({"admitted":0,"rejected":0,"timed_out":0,"dismissed":0,"expired":0,"completed":0,)"
-        R"("longest_wait":0.0,"mean_wait":0.0},"uptime":null})");
+        R"("longest_wait":0.0,"mean_wait":0.0},"uptime":null,"maps":[]})");
 }
 
 TEST_CASE(
@@ -81,4 +81,13 @@ TEST_CASE("what is no UTF-8 still gives a line of JSON") {
   const Json told = Json::parse(line);
   CHECK(told["key"] == "\ufffd");
   CHECK(told["holders"][0]["command"] == "a\ufffd\nb");
+}
+
+TEST_CASE("a map is told with its figures") {
+  store::Situation now;
+  now.maps = {map_of(21, 90)};
+  CHECK(show::situation_json(kPool, now, kNow)["maps"].dump() ==
+        R"([{"host":")" + util::host_name() +
+            R"(","pid":21,"user":"alice","command":"./load {}","since":"2027-01-15T07:58:30.000Z",)"
+            R"("uptime":90.0,"queued":64,"running":4,"done":117,"failed":2,"idle":1}])");
 }

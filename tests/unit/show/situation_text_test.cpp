@@ -113,3 +113,14 @@ TEST_CASE("a list has a row for each key") {
         "a          3        0\n");
   CHECK(show::list_lines(Kind::pool, {}, {}).empty());
 }
+
+TEST_CASE("maps stand in a table of their own, also when they hold nothing") {
+  store::Situation now;
+  now.maps = {map_of(21, 90), map_of(22, 5)};
+  now.maps[1].who.host = "elsewhere";
+  CHECK(text_of(now) ==
+        "\n"
+        "MAP  USER   HOST          UP  QUEUED  RUNNING  DONE  FAILED  IDLE  COMMAND\n"
+        " 21  alice             1m30s      64        4   117       2     1  ./load {}\n"
+        " 22  alice  elsewhere     5s      64        4   117       2     1  ./load {}\n");
+}

@@ -29,6 +29,14 @@ inline store::WaiterInfo waiter(int64_t position, int32_t pid, int64_t seconds_a
   return info;
 }
 
+inline store::MapInfo map_of(int32_t pid, int64_t seconds_ago) {
+  store::MapInfo info;
+  info.figures = {64, 4, 117, 2, 1};
+  info.who = {pid, 1000, "alice", util::host_name(), "./load {}"};
+  info.since_us = kNow - seconds_ago * 1'000'000;
+  return info;
+}
+
 inline store::Situation busy() {
   store::Situation now;
   now.size = 2;

@@ -6,8 +6,11 @@
 --   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer, watched (until
 --           when somebody may watch), and the counters: admitted, completed, rejected, timed_out,
 --           dismissed, expired, waited_us, longest_wait_us
+--   s HASH  map that is under way -> until when it counts as alive, and what it shows (map.lua)
 --   c HASH  of a resource: its catalogue: version, text, done (the changes made last)
 --   g:<id> LIST  wakes the waiter or watcher; carries no truth, `h` does
+--   n:<id> LIST  the grant of who reads it there: when it was made, for how long, epoch, cap, record.
+--          While it is there, nobody has read it, and the grant can be taken back
 --   e:<id> the mark: what somebody has decided about `id` in its absence, until it must have noticed
 --          T [us]  holder: end COMMAND, KILL so long after TERM
 --          R       holder: the slot was given back; what it was told before stands behind it
@@ -15,7 +18,8 @@
 --          A holder also listens to the channel of that name.
 -- Times are microseconds of the server's clock. A record is one line of text:
 --   fence since hard-end slots weight shared max expiry who
--- where `slots` of a waiter is `-`, or `-us` when it may end holders, KILL so long after TERM.
+-- where `slots` of a waiter is `-n` when it reads its grant in n:<id>; `-` when not; `-us` when it may
+-- end holders, KILL so long after TERM.
 -- Nothing is written before everything was checked.
 local H, Q, A, P, I, M, B = unpack(KEYS)
 local base = string.sub(H, 1, -2)
@@ -124,7 +128,9 @@ local function parse(text)
   local r = {}
   r.fence, r.since, r.hard, r.slots, r.weight, r.shared, r.max, r.expiry, r.who =
     string.match(text or '', '^(%d+) (%d+) (%d+) (%S+) (%d+) ([01]) (%d+) (%d+) (.*)$')
-  if not r.who then error('DAMAGED state in ' .. base) end
+  if not r.who then
+    error('DAMAGED state in ' .. base .. '*: delete these keys when nobody holds it or waits')
+  end
   r.fence, r.hard = tonumber(r.fence), tonumber(r.hard)
   r.weight, r.max, r.expiry = tonumber(r.weight), tonumber(r.max), tonumber(r.expiry)
   r.shared = r.shared == '1'
@@ -163,19 +169,21 @@ local function allocate(weight)
   return table.concat(ranges, ',')
 end
 
--- Whether it had not confirmed its grant yet.
+-- Whether it had not confirmed its grant yet. Should it not have read it either, it asks instead.
 local function drop_holder(id)
+  local pending = call('ZSCORE', P, id)
+  if pending and call('DEL', base .. 'n:' .. id) == 1 then wake(id) end
   local text = call('HGET', I, id)
   call('ZREM', H, id)
   if text then
     each_slot(parse(text).slots, function(slot) call('SETBIT', B, slot, 0) end)
     call('HDEL', I, id)
   end
-  local pending = call('ZREM', P, id) == 1
+  if pending then call('ZREM', P, id) end
   -- Also gets rid of slots whose record was lost.
   if call('ZCARD', H) == 0 then call('DEL', B) end
   notify()
-  return pending
+  return pending and true
 end
 
 -- Whether it was there.
@@ -244,12 +252,28 @@ local function admit(id, r, lease_end)
   r.hard = r.expiry > 0 and now + r.expiry or 0
   r.slots = allocate(r.weight)
   if r.hard > 0 then lease_end = math.min(lease_end, r.hard) end
-  call('HSET', I, id, text_of(r))
+  local text = text_of(r)
+  call('HSET', I, id, text)
   call('ZADD', H, int(lease_end), id)
   notify()
+  return text
 end
 
--- For the head of the queue that does not fit and may end holders: those that came first, as few as
+-- The grant of `id` is taken up, if it was one.
+local function confirm(id, since)
+  local came = call('ZSCORE', P, id)
+  if not came then return false end
+  call('ZREM', P, id)
+  count('admitted')
+  local waited = math.max(tonumber(since) - tonumber(came), 0)
+  count('waited_us', waited)
+  if waited > tonumber(call('HGET', M, 'longest_wait_us') or 0) then
+    call('HSET', M, 'longest_wait_us', int(waited))
+  end
+  return true
+end
+
+-- For the head of the queue, or one who arrives, that does not fit and may end holders: those that came first, as few as
 -- it needs, counting those that are ending already. All holders of a lock have to go: where one
 -- stands in the way, all do.
 local function make_room(r, kill_after)
@@ -288,12 +312,20 @@ local function pump()
         if kill_after then make_room(r, kill_after) end
         break
       end
-      wake(id)  -- first: the only one that a cluster on the move can refuse
+      -- The lists first: the only ones that a cluster on the move can refuse.
+      local list = r.slots == '-n' and base .. 'n:' .. id
+      if list then call('EXISTS', list) else wake(id) end
       call('ZREM', Q, id)
       call('ZREM', A, id)
       call('ZADD', P, r.since, id)
-      admit(id, r, now + PICKUP)
+      local kept = admit(id, r, now + PICKUP)
+      if list then
+        epoch = epoch or int(now)
+        call('RPUSH', list, table.concat({int(now), int(PICKUP), epoch, int(cap_of(r)), kept}, ' '))
+        call('PEXPIRE', list, int(SPARE / 1000))
+      end
       granted = granted + 1
+      if LOCK and not r.shared then break end  -- nobody else fits
     else
       drop_waiter(id)
     end

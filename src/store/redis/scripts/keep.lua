@@ -1,5 +1,5 @@
 -- keep: kind id epoch lease record
--- Extends a lease. A holder that is not in the books any more is added again when the server has
+-- Extends a lease, and takes up a grant that was read in n:<id>. A holder that is not in the books any more is added again when the server has
 -- lost data (its command does run), or when nobody took its place meanwhile; but not when somebody
 -- gave the slot back for it. Says what mark there is.
 local _, id, known, lease, text = unpack(ARGV)
@@ -8,7 +8,7 @@ local me = parse(text)
 
 -- Writes nothing most of the time, but lets the rest go on when the server is out of memory: a
 -- script that has begun to write is not stopped.
-call('DEL', base .. 'g:' .. id)
+call('DEL', base .. 'g:' .. id, base .. 'n:' .. id)
 
 local mark = call('GET', base .. 'e:' .. id) or ''
 if string.sub(mark, 1, 1) == 'R' then return {'KEPT', epoch or '', mark} end
@@ -19,9 +19,9 @@ if me.hard > 0 then lease_end = math.min(lease_end, me.hard) end
 local function hold(answer)
   span = math.max(span, lease)
   call('ZADD', H, int(lease_end), id)
-  call('ZREM', P, id)
   save_meta()
   touch(H, I, B, Q, A)
+  confirm(id, me.since)
   if mark ~= '' then touch(base .. 'e:' .. id) end
   return {answer, epoch, mark}
 end
@@ -37,6 +37,7 @@ local function slots_free()
 end
 
 local function add_again()
+  drop_waiter(id)  -- where a replica has not heard of its grant
   if slots_free() then
     each_slot(me.slots, function(slot) call('SETBIT', B, slot, 1) end)
   else

@@ -62,5 +62,14 @@ for n = 1, #counters do counters[n] = tonumber(counters[n] or 0) end
 for _, id in ipairs(call('ZRANGEBYSCORE', H, '-inf', int(now))) do
   if not call('ZSCORE', P, id) then counters[6] = counters[6] + 1 end
 end
+-- Only for the eye: what is no map is left out.
+local maps = {}
+local shown = redis.pcall('HGETALL', base .. 's')
+if not shown.err then
+  for n = 2, #shown, 2 do
+    local until_, text = string.match(shown[n], '^(%d+) (.*)$')
+    if until_ and tonumber(until_) > now then maps[#maps + 1] = text end
+  end
+end
 return {'LOOK', stored or -1, closed and 1 or 0, now, holders, waiters, next_end, counters,
-        tonumber(epoch or 0)}
+        tonumber(epoch or 0), maps}

@@ -13,7 +13,7 @@ queue_max = tonumber(queue_max)
 
 local me = {
   fence = 0, since = int(now), hard = 0, weight = tonumber(weight),
-  slots = (replace == 'running' or replace == 'both') and '-' .. kill_after or '-',
+  slots = (replace == 'running' or replace == 'both') and '-' .. kill_after or '-n',
   shared = shared == '1', max = tonumber(max), expiry = tonumber(expiry), who = who,
 }
 
@@ -30,35 +30,35 @@ end
 
 local REJECTED = {CLOSED = true, SHED = true, FULL = true, QUEUE = true}
 
-local function refuse(kind)
+-- Whether it is the queue that keeps it out, not the slots in use: whoever is in front may be dead.
+local function behind(r) return fits(r) and 1 or 0 end
+
+local function refuse(kind, obstructed)
   -- No refusal fails because it cannot be counted.
   if epoch and REJECTED[kind] then redis.pcall('HINCRBY', M, 'rejected', 1) end
   if follow == '1' then wake(id) end
-  return {kind, {cap_of(me)}, pending(id), endless_holders()}
+  return {kind, {cap_of(me), obstructed or 0}, pending(id), endless_holders()}
 end
 
--- `at_once`: it did not wait, and this is the first answer about it.
-local function admitted(at_once)
-  local r = record(id)
-  local came = not at_once and call('ZSCORE', P, id)
-  local lease_end = now + lease
-  if r.hard > 0 then lease_end = math.min(lease_end, r.hard) end
+-- `r`, `text`: its record where it did not wait, and this is the first answer about it.
+local function admitted(r, text)
+  local at_once = r
+  if not at_once then
+    text = call('HGET', I, id)
+    r = parse(text)
+    call('ZADD', H, int(r.hard > 0 and math.min(now + lease, r.hard) or now + lease), id)
+  end
   span = math.max(span, lease)
-  call('ZADD', H, int(lease_end), id)
   save_meta()
   touch(H, I, B)
-  if came then
-    call('ZREM', P, id)
-    local waited = math.max(tonumber(r.since) - tonumber(came), 0)
-    count('waited_us', waited)
-    if waited > tonumber(call('HGET', M, 'longest_wait_us') or 0) then
-      call('HSET', M, 'longest_wait_us', int(waited))
-    end
+  if at_once then
+    count('admitted')
+  elseif confirm(id, r.since) then
+    call('DEL', base .. 'n:' .. id)
   end
-  if at_once or came then count('admitted') end
   if follow == '1' then wake(id) end
   local first = string.match(r.slots, '^%d+')
-  return {'OK', {r.fence, tonumber(first), cap_of(r), epoch, text_of(r)}, pending(id)}
+  return {'OK', {r.fence, tonumber(first), cap_of(r), epoch, text}, pending(id)}
 end
 
 local function waiting()
@@ -67,8 +67,9 @@ local function waiting()
   touch(Q, A, H, I, B)
   local first = tonumber(call('ZRANGE', H, 0, 0, 'WITHSCORES')[2] or -1)
   if hold > now and (first < 0 or hold < first) then first = hold end
-  return {'WAIT', {int(place), call('ZRANK', Q, id), first >= 0 and first - now or -1,
-                   cap_of(me), now, epoch}, pending(id), endless_holders()}
+  local rank = call('ZRANK', Q, id)
+  return {'WAIT', {int(place), rank, first >= 0 and first - now or -1, cap_of(me), now, epoch,
+                   rank > 0 and behind(record(id)) or 0}, pending(id), endless_holders()}
 end
 
 if known ~= '' and epoch ~= known then
@@ -112,16 +113,21 @@ end
 local turn = my_turn()
 if not turn and pump() > 0 then turn = my_turn() end
 if turn then
-  admit(id, me, now + lease)
+  local text = admit(id, me, now + lease)
   if purged > 0 then pump() end
-  return admitted(true)
+  return admitted(me, text)
 end
 -- While holders are still being heard of again, nobody can tell whether it is full.
-if wait ~= '1' then return refuse(now < hold and 'LOST' or 'FULL') end
-if arriving and queue_max >= 0 and call('ZCARD', Q) >= queue_max then return refuse('QUEUE') end
+if wait ~= '1' then return refuse(now < hold and 'LOST' or 'FULL', behind(me)) end
+if arriving and queue_max >= 0 and call('ZCARD', Q) >= queue_max then
+  return refuse('QUEUE', queue_max > 0 and 1 or 0)
+end
 call('ZADD', Q, int(place), id)
 call('HSET', I, id, text_of(me))
 notify()
--- Who may end holders does so now, if it is the head.
-if me.slots ~= '-' then pump() end
+-- Who may end holders does so now: those that stand in its way, also when others wait before it.
+if me.slots ~= '-n' then
+  pump()
+  if call('ZSCORE', Q, id) and not fits(me) then make_room(me, kill_after) end
+end
 return waiting()

@@ -90,3 +90,17 @@ TEST_CASE("marks come back as they were, and others mean nothing") {
     CHECK_FALSE(parse_mark(text).kill_after);
   }
 }
+
+TEST_CASE("a map comes back as it was, and what is none throws") {
+  const MapInfo map = parse_map("1000 64 4 117 2 1 3 1000 4026531836 alice box ./load {}");
+  CHECK(map.since_us == 1000);
+  CHECK(text_of(map.figures) == "64 4 117 2 1");
+  CHECK(map.who.pid == 3);
+  CHECK(map.who.user == "alice");
+  CHECK(map.who.host == "box");
+  CHECK(map.who.command == "./load {}");
+  for (const char* text : {"", "1000", "1000 64 4 117 2", "1000 64 4 x 2 1 3 1000 1 a b c",
+                           "1000 64 4 117 2 1 3 1000 1 a"}) {
+    CHECK_THROWS_AS(parse_map(text), Failure);
+  }
+}

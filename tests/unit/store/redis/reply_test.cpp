@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "store/redis/failure.h"
 #include "store/redis/server_error.h"
@@ -73,6 +76,41 @@ TEST_CASE("what is too big or makes no sense is refused before it costs memory")
   CHECK(senseless("$" + std::to_string(most + 1) + "\r\n" + std::string(most + 1, 'x') + "\r\n"));
   CHECK(!senseless("$" + std::to_string(most) + "\r\n" + std::string(most, 'x') + "\r\n"));
   CHECK(senseless("+" + std::string(2UL << 20U, 'x')));
+}
+
+TEST_CASE("a text of the greatest length is understood however it comes in") {
+  const std::string text(ReplyReader::kLongestText, 'x');
+  const std::string whole = "*3\r\n$2000\r\n" + std::string(2000, 'y') + "\r\n:7\r\n$" +
+                            std::to_string(text.size()) + "\r\n" + text + "\r\n";
+  for (const size_t part : {size_t{4096}, size_t{65536}, size_t{100'003}, size_t{3UL << 20U}}) {
+    ReplyReader reader;
+    std::optional<Reply> reply;
+    for (size_t at = 0; at < whole.size(); at += part) {
+      reader.feed(whole.data() + at, std::min(part, whole.size() - at));
+      if (auto next = reader.next()) reply = std::move(next);
+    }
+    REQUIRE(reply);
+    CHECK(reply->at(2).string() == text);
+  }
+}
+
+TEST_CASE("a line or a text without end is refused before all of it is there") {
+  for (const std::string start : {"+", "-", ":", "*1\r\n$", "$99999999\r\n"}) {
+    const size_t most =
+        start.back() == '\n' ? ReplyReader::kLongestText : ReplyReader::kLongestLine;
+    ReplyReader reader;
+    reader.feed(start.data(), start.size());
+    const std::string part(65536, '1');
+    size_t sent = 0;
+    const auto send = [&] {
+      for (; sent < most + 2 * part.size(); sent += part.size()) {
+        reader.feed(part.data(), part.size());
+        reader.next();
+      }
+    };
+    CHECK_THROWS_AS(send(), Failure);
+    CHECK(sent + part.size() >= most);
+  }
 }
 
 TEST_CASE("the limits are those of one reply, not of a connection") {

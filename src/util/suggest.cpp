@@ -1,8 +1,8 @@
-#include "cli/suggest.h"
+#include "util/suggest.h"
 
 #include "util/text.h"
 
-namespace cachify::cli {
+namespace cachify::util {
 
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& names) {
   constexpr size_t kLongestName = 40;
@@ -11,7 +11,7 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
   size_t least = word.size() / 3 + 1;
   for (const std::string_view name : names) {
     // What was cut short is nearer than any misspelling.
-    const size_t distance = name.starts_with(word) ? 0 : util::edit_distance(word, name);
+    const size_t distance = name.starts_with(word) ? 0 : edit_distance(word, name);
     if (distance > least || (distance == least && !best.empty())) continue;
     best = name;
     least = distance;
@@ -19,4 +19,4 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
   return best;
 }
 
-}  // namespace cachify::cli
+}  // namespace cachify::util

@@ -1,8 +1,8 @@
-#include "cli/suggest.h"
+#include "util/suggest.h"
 
 #include <doctest/doctest.h>
 
-using cachify::cli::nearest;
+using cachify::util::nearest;
 
 TEST_CASE("a near name is suggested, and nothing when none is near") {
   const std::vector<std::string_view> names = {"max", "key", "timeout", "queue-max", "wait"};

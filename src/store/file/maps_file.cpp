@@ -1,0 +1,284 @@
+#include "store/file/maps_file.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+#include "errors.h"
+#include "store/file/info.h"
+#include "store/file/layout.h"
+#include "store/file/locks.h"
+#include "util/errno_text.h"
+#include "util/files.h"
+#include "util/log.h"
+#include "util/process.h"
+
+namespace cachify::store::file {
+
+namespace {
+
+constexpr int kOpenFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+constexpr std::string_view kSuffix = "~m";
+constexpr uint64_t kMapMagic = 0x016d796669686361U;  // "achifym" and 1, little endian
+// More maps of one pool than these are not shown.
+constexpr uint32_t kMostRecords = 1024;
+constexpr util::Duration kPause = std::chrono::seconds(1);
+constexpr util::Duration kLongPause = std::chrono::seconds(60);  // after what will not pass soon
+
+// One map. Written whole by one pwrite(2) within one page, by its owner alone.
+struct Record {
+  uint64_t magic;
+  int64_t queued;
+  int64_t running;
+  int64_t done;
+  int64_t failed;
+  int64_t idle;
+  Info info;
+  uint8_t reserved[204];
+  uint32_t checksum;  // over all before it
+};
+static_assert(sizeof(Record) == 512 && kPage % sizeof(Record) == 0);
+
+uint32_t checksum_of(const Record& record) {
+  return file::checksum_of(&record, offsetof(Record, checksum));
+}
+
+bool is_sound(const Record& record) {
+  return record.magic == kMapMagic && record.checksum == checksum_of(record);
+}
+
+constexpr off_t offset_of(uint32_t index) {
+  return static_cast<off_t>(index * sizeof(Record));
+}
+
+// Of the record's owner, who lives as long as it is locked.
+constexpr uint64_t byte_of(uint32_t index) {
+  return kLifeByte + index;
+}
+
+std::string name_of(const std::string& prefixed_key) {
+  return file_name(Kind::pool, prefixed_key).name + std::string(kSuffix);
+}
+
+// A regular file without a second name, by which we could be made to write to somebody else's.
+bool is_ours(const struct stat& status) {
+  return S_ISREG(status.st_mode) && status.st_nlink <= 1;
+}
+
+uint32_t records_in(const struct stat& status) {
+  constexpr auto kRecord = static_cast<off_t>(sizeof(Record));
+  return static_cast<uint32_t>(std::min<off_t>(status.st_size / kRecord, kMostRecords));
+}
+
+// Nobody has it for longer than an instant, but who does may have been stopped: we go on without.
+bool lock_briefly(int fd) {
+  constexpr int kTries = 20;
+  for (int i = 0; i < kTries; ++i) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK && errno != EINTR) return false;
+    ::usleep(200);
+  }
+  return false;
+}
+
+class FileMapRecord : public MapRecord {
+ public:
+  FileMapRecord(const Directory& directory, std::string name, const Who& who)
+      : directory_(directory),
+        name_(std::move(name)),
+        info_(info_of(who, util::pid_namespace(), util::realtime_us())) {}
+
+  ~FileMapRecord() override {
+    if (fd_) leave();
+  }
+  FileMapRecord(const FileMapRecord&) = delete;
+  FileMapRecord& operator=(const FileMapRecord&) = delete;
+
+  void update(const MapFigures& figures) noexcept override {
+    if (shown_ && figures == *shown_) {
+      wanted_ = false;
+      return;
+    }
+    wanted_ = true;
+    const util::MonotonicTime now = util::monotonic_now();
+    if (now < next_) return;
+    next_ = now + kPause;
+    try {
+      if (!fd_ && !enter()) return;
+      write(figures);
+      shown_ = figures;
+      wanted_ = false;
+    } catch (const std::exception& error) {
+      next_ = now + kLongPause;
+      say(error.what());
+    }
+  }
+
+  std::optional<util::MonotonicTime> next_update() const noexcept override {
+    if (!wanted_) return std::nullopt;
+    return next_;
+  }
+
+ private:
+  // Finds a record that nobody has. False: not now.
+  bool enter() {
+    for (;;) {
+      util::UniqueFd fd =
+          util::open_above_stdio(directory_.fd(), name_.c_str(), O_RDWR | kOpenFlags);
+      if (!fd && errno == ENOENT) {
+        fd = util::open_above_stdio(directory_.fd(), name_.c_str(),
+                                    O_RDWR | O_CREAT | O_EXCL | kOpenFlags, directory_.file_mode());
+        if (!fd && errno == EEXIST) continue;
+      }
+      if (!fd) fail("open");
+      if (!lock_briefly(fd.get())) return false;
+      struct stat status {};
+      if (::fstat(fd.get(), &status) != 0) fail("look at");
+      if (status.st_nlink == 0) continue;  // deleted since
+      if (!is_ours(status)) throw StoreError(path() + " is not a file of cachify");
+      Record first{};
+      if (util::read_at(fd.get(), &first, sizeof first, 0) < 0) fail("read");
+      if (first.magic != 0 && first.magic != kMapMagic) {
+        throw StoreError(path() + " is not a file of cachify");
+      }
+      for (uint32_t index = 0; index < kMostRecords; ++index) {
+        if (byte_is_locked(fd.get(), byte_of(index))) continue;
+        // What a dead one has left goes before we live: it would pass for ours.
+        static constexpr Record kNone{};
+        if (!util::write_at(fd.get(), &kNone, sizeof kNone, offset_of(index))) fail("write");
+        lock_byte(fd.get(), byte_of(index));
+        ::flock(fd.get(), LOCK_UN);
+        index_ = index;
+        fd_ = std::move(fd);
+        return true;
+      }
+      return false;
+    }
+  }
+
+  void write(const MapFigures& figures) {
+    Record record{};
+    record.magic = kMapMagic;
+    record.queued = figures.queued;
+    record.running = figures.running;
+    record.done = figures.done;
+    record.failed = figures.failed;
+    record.idle = figures.idle;
+    record.info = info_;
+    record.checksum = checksum_of(record);
+    if (!util::write_at(fd_.get(), &record, sizeof record, offset_of(index_))) fail("write");
+  }
+
+  // The file goes with its last map.
+  void leave() noexcept {
+    try {
+      unlock_byte(fd_.get(), byte_of(index_));
+      fd_.reset();
+      delete_dead_maps(directory_, name_);
+    } catch (const std::exception& error) {
+      say(error.what());
+    }
+  }
+
+  void say(const char* text) noexcept {
+    if (told_) return;
+    told_ = true;
+    try {
+      util::explain(std::string("the figures of this map cannot be shown to others: ") + text);
+    } catch (const std::bad_alloc&) {
+      // Only words.
+    }
+  }
+
+  std::string path() const { return directory_.path() + "/" + name_; }
+  [[noreturn]] void fail(const char* doing) const {
+    throw StoreError(std::string("cannot ") + doing + " " + path() + ": " +
+                     util::errno_text(errno));
+  }
+
+  const Directory& directory_;
+  const std::string name_;
+  const Info info_;
+  util::UniqueFd fd_;  // has the byte; close-on-exec, so that no run of ours outlives us with it
+  uint32_t index_ = 0;
+  std::optional<MapFigures> shown_;
+  bool wanted_ = false;  // there are others to be shown
+  bool told_ = false;
+  util::MonotonicTime next_{};
+};
+
+std::optional<MapInfo> read_record(int fd, uint32_t index) {
+  constexpr int kTries = 20;
+  for (int i = 0; i < kTries; ++i) {
+    Record record{};
+    if (util::read_at(fd, &record, sizeof record, offset_of(index)) != sizeof record ||
+        record.magic == 0) {
+      return std::nullopt;  // it has not said anything yet
+    }
+    if (is_sound(record)) {
+      close_texts(record.info);
+      MapInfo map;
+      map.figures = {record.queued, record.running, record.done, record.failed, record.idle};
+      map.who = who_of(record.info);
+      map.since_us = record.info.since_us;
+      return map;
+    }
+    ::sched_yield();  // it is being written
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::unique_ptr<MapRecord> show_map(const Directory& directory, const std::string& prefixed_key,
+                                    const Who& who) {
+  return std::make_unique<FileMapRecord>(directory, name_of(prefixed_key), who);
+}
+
+std::vector<MapInfo> maps_of(const Directory& directory, const std::string& prefixed_key) {
+  std::vector<MapInfo> maps;
+  const util::UniqueFd fd =
+      util::open_above_stdio(directory.fd(), name_of(prefixed_key).c_str(), O_RDONLY | kOpenFlags);
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0 || !is_ours(status)) return maps;
+  try {
+    // First whether it lives, then what it says: that is then its own.
+    for (uint32_t index = 0; index < records_in(status); ++index) {
+      if (!byte_is_locked(fd.get(), byte_of(index))) continue;
+      if (auto map = read_record(fd.get(), index)) maps.push_back(std::move(*map));
+    }
+  } catch (const StoreError&) {
+    // Whoever cannot ask for locks is told so where that matters.
+  }
+  std::sort(maps.begin(), maps.end(),
+            [](const MapInfo& a, const MapInfo& b) { return a.since_us < b.since_us; });
+  return maps;
+}
+
+bool is_maps_file(std::string_view name) {
+  return name.ends_with(kSuffix) &&
+         is_state_file(Kind::pool, name.substr(0, name.size() - kSuffix.size()));
+}
+
+bool delete_dead_maps(const Directory& directory, const std::string& name) {
+  const util::UniqueFd fd =
+      util::open_above_stdio(directory.fd(), name.c_str(), O_RDWR | kOpenFlags);
+  struct stat status {};
+  // Whoever comes in between has to look, under this lock, whether the file is still there.
+  if (!fd || !lock_briefly(fd.get()) || ::fstat(fd.get(), &status) != 0) return false;
+  if (status.st_nlink != 1 || !S_ISREG(status.st_mode)) return false;
+  uint64_t magic = 0;
+  if (util::read_at(fd.get(), &magic, sizeof magic, 0) < 0 || (magic != 0 && magic != kMapMagic)) {
+    return false;
+  }
+  if (any_byte_is_locked(fd.get(), byte_of(0), kMostRecords)) return false;
+  return ::unlinkat(directory.fd(), name.c_str(), 0) == 0;
+}
+
+}  // namespace cachify::store::file
