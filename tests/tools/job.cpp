@@ -73,12 +73,23 @@ sigset_t only_term() {
   return set;
 }
 
-// Below 0: without an end. True when a TERM came, which has to be blocked.
+// Below 0: without an end. True when a TERM came, which has to be blocked. A stop and CONT
+// interrupt either wait (EINTR) even without a handler.
 bool told_to_end_within(long ms) {
   const sigset_t term = only_term();
-  if (ms < 0) return sigwaitinfo(&term, nullptr) == SIGTERM;
-  const timespec rest{ms / 1000, ms % 1000 * 1'000'000};
-  return sigtimedwait(&term, nullptr, &rest) == SIGTERM;
+  if (ms < 0) {
+    while (sigwaitinfo(&term, nullptr) != SIGTERM) {
+    }
+    return true;
+  }
+  const int64_t end = now_ns() + int64_t{ms} * 1'000'000;
+  for (;;) {
+    const int64_t now = now_ns();
+    const int64_t left = end > now ? end - now : 0;
+    const timespec rest{left / 1'000'000'000, left % 1'000'000'000};
+    if (sigtimedwait(&term, nullptr, &rest) == SIGTERM) return true;
+    if (left == 0) return false;
+  }
 }
 
 [[noreturn]] void die_of_term() {
