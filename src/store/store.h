@@ -101,7 +101,7 @@ struct WaiterInfo {
 struct MapFigures {
   int64_t queued = 0;  // items that were read and wait for a slot, or to be tried again
   int64_t running = 0;
-  int64_t done = 0;    // items that have ended for good, the failed ones among them
+  int64_t done = 0;  // items that have ended for good, the failed ones among them
   int64_t failed = 0;
   int64_t idle = 0;  // slots that it holds without a run
   friend bool operator==(const MapFigures&, const MapFigures&) = default;

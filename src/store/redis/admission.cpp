@@ -336,8 +336,8 @@ std::optional<Outcome> Admission::rely_on(const Reply& woken) {
 
 // Whether nobody holds anything, or a lease ended a while ago, and those in front did nothing.
 bool Admission::nobody_looks(int64_t server_now_us) {
-  const Reply first = side_->command({"ZRANGE", books_.keys().holders(), "0", "0", "WITHSCORES"},
-                                     request_limit());
+  const Reply first =
+      side_->command({"ZRANGE", books_.keys().holders(), "0", "0", "WITHSCORES"}, request_limit());
   if (first.type == Reply::Type::array && first.elements.empty()) return true;
   const auto end_us = util::parse_integer(first.at(1).string(), 0, server_now_us);
   constexpr int64_t kMissedUs = std::chrono::microseconds(kMissed).count();
