@@ -127,6 +127,25 @@ class Tls(MapCase):
     def test_a_map_over_tls(self):
         self.check_map()
 
+    def test_acquiring_over_tls(self):
+        owner = self.spawn(["sleep", "60"])
+        acquire = ("lock", "acquire", "-k", "jobs", "--owner-pid", str(owner.pid))
+        first = self.cachify(*acquire)
+        self.assertEqual((first.returncode, first.stderr), (0, ""))
+        second = self.cachify(*acquire)
+        self.assertEqual(second.returncode, 75)
+        self.assert_one_message(second, "jobs is already locked!")
+        release = ("lock", "release", "-k", "jobs", "--id", first.stdout.strip())
+        self.assertEqual(self.cachify(*release).returncode, 0)
+        self.assertEqual(self.cachify("lock", "is-locked", "-k", "jobs").returncode, 1)
+        self.assertEqual(self.cachify(*acquire).returncode, 0)
+        owner.kill()
+        locked = ("lock", "is-locked", "-k", "jobs")
+        wait_until(lambda: self.cachify(*locked).returncode == 1, "it has ended with its owner")
+        done = self.cachify(*acquire[:-2], env={"CACHIFY_STORE": "rediss://127.0.0.1:1"})
+        self.assertEqual(done.returncode, 69)
+        self.assert_one_message(done, "Connection refused")
+
     def test_steering_over_tls(self):
         holder = self.hold(*POOL, "1")
         wait_until(lambda: self.redis("PUBSUB", "CHANNELS"), "the holder listens")

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "store/redis/client.h"
+#include "store/redis/record.h"
 #include "store/store.h"
 
 namespace cachify::store::redis {
@@ -53,6 +54,9 @@ struct TakeAnswer {
 
   // wait, full, queue_full: others who wait stand in the way, not the slots in use.
   bool behind = false;
+  // full, queue_full: in the books as rejected. Not where the dead may be in the way: who then does
+  // not ask again counts it itself, by free().
+  bool counted = true;
   std::vector<std::string> pending;
   std::vector<LockHolder> holders;  // lock, not ok: those without an end
 };
@@ -161,6 +165,17 @@ class Books {
   static KeySummary summary(const Reply& reply);
 
  private:
+  // What `read` makes of an answer.
+  template <class Read>
+  auto reading(Read read) const {
+    try {
+      return read();
+    } catch (const DamagedRecord&) {
+      damaged();
+    }
+  }
+  [[noreturn]] void damaged() const;
+
   Keys keys_;
   Kind kind_;
 };
