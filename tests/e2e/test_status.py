@@ -497,6 +497,19 @@ class Watch(LookingCase):
         self.assertEqual(terminal.wait(), 0)
         self.assertEqual(terminal.mode(), termios.ICANON | termios.ECHO)
 
+    def test_a_key_is_noticed_at_once_though_nothing_happens(self):
+        self.hold(*JOBS)
+        times = []
+        for _ in range(3):
+            terminal = self.watch()
+            terminal.wait_for("q ends")
+            time.sleep(0.3)  # until it sleeps, for the better part of a second
+            began = time.monotonic()
+            terminal.type("q")
+            self.assertEqual(terminal.wait(), 0)
+            times.append(time.monotonic() - began)
+        self.assertLess(min(times), 0.3, times)
+
     def test_a_signal_ends_it_and_the_terminal_is_as_before(self):
         for key, number in (("\x03", signal.SIGINT), ("\x1c", signal.SIGQUIT), (None, signal.SIGHUP)):
             terminal = self.watch()
