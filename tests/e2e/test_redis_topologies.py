@@ -297,6 +297,14 @@ class Sentinels(MapCase):
 
         self.check_map(failover)
 
+    def test_where_none_of_the_named_listens_it_is_69_at_once(self):
+        for url in ("redis+sentinel://127.0.0.1:1,127.0.0.1:2/m", "redis+cluster://127.0.0.1:1"):
+            began = time.monotonic()
+            done = self.cachify("pool", "size", "-k", "jobs", env={"CACHIFY_STORE": url})
+            self.assertEqual(done.returncode, 69)
+            self.assert_one_message(done, "Connection refused")
+            self.assertLess(time.monotonic() - began, 4)  # connect-timeout is 5 s
+
     def test_some_sentinels_are_enough_and_none_is_not(self):
         self.sentinels[0].kill()
         self.assertEqual(self.cachify(*LOCK, "--", "true").returncode, 0)

@@ -117,7 +117,7 @@ class Books {
                  util::Duration lease, const std::string& record, const Limit& limit) const;
   static KeepAnswer keep_answer(const Reply& reply);
   // The grants that followed from it and that nobody has confirmed yet. `why` is the counter of
-  // those who leave the queue so: "timed_out", "rejected" or "".
+  // those who leave the queue so: "timed_out" or ""; "rejected" also counts who never was in it.
   std::vector<std::string> free(Client& client, const std::string& id, const Limit& limit,
                                 const char* why = "") const;
   std::vector<std::string> free_arguments(const std::string& id, const char* why = "") const;
