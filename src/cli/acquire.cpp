@@ -52,6 +52,9 @@ class Acquire : public Command {
     // below can never have.
     request.claim.who.pid = owner.pid;
     request.claim.who.command = shown_command({owner.command});
+    // For TLS this becomes another program, which the keeper could not: its parent would wait for
+    // nobody. What it opens is closed again.
+    static_cast<void>(open_store(settings));
     return run::acquire([&settings] { return open_store(settings); }, request, owner);
   }
 

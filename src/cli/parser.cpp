@@ -59,6 +59,15 @@ std::string see_help(const OptionTable& table) {
   return "see cachify help" + (table.topic().empty() ? "" : " " + table.topic());
 }
 
+// For who has written a key, most likely, as an argument of a verb that has none.
+std::string no_arguments(const OptionTable& table) {
+  const std::string_view topic = table.topic();
+  constexpr std::string_view kList = " list";
+  if (!topic.ends_with(kList)) return see_help(table);
+  return std::string(topic) + " shows every key; one alone is shown by cachify " +
+         std::string(topic.substr(0, topic.size() - kList.size())) + " status --key KEY";
+}
+
 // Where to look when an option is unknown, and nothing is near it.
 std::string see_options(const OptionTable& table) {
   return (table.topic().empty() ? "; those of a verb stand behind it, " : "; ") + see_help(table);
@@ -69,7 +78,7 @@ std::string see_options(const OptionTable& table) {
     throw UsageError("unexpected " + util::quoted(word) + "; " +
                      (table.takes_command() ? "-- must stand before COMMAND and its arguments"
                       : table.find("key") != nullptr ? "a key is given as --key KEY"
-                                                     : see_help(table)));
+                                                     : no_arguments(table)));
   }
   if (!is_long(word)) {
     const size_t letter = std::max<size_t>(1, util::utf8_length(std::string_view(word).substr(1)));

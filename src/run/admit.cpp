@@ -100,7 +100,7 @@ Admittance admit_to_all(store::Store& store, const Request& request, Interrupts&
       HoldingExplainer explainer(claim, *held);
       store::Acquisition acquisition = store.acquire(claim, patience, interrupts, explainer);
       const bool admitted = acquisition.outcome == Outcome::admitted;
-      if (admitted) held->add(std::move(acquisition.lease));
+      if (admitted) held->add(std::move(acquisition.lease), claim.expiry);
       const bool kept = held->all_held();
       if (admitted && kept) continue;
       give_back(*held);
@@ -110,7 +110,9 @@ Admittance admit_to_all(store::Store& store, const Request& request, Interrupts&
         return admittance_of(std::move(acquisition), store, request, claim, interrupts);
       } else {
         util::message(held->lost_key() +
-                      ": the lock was lost or taken away before the command ran");
+                      (held->has_expired()
+                           ? ": the lock expired before the others could be had"
+                           : ": the lock was lost or taken away before the command ran"));
         result.ending = {kExitLost, std::nullopt};
       }
       return result;

@@ -24,13 +24,20 @@ const std::string* LeaseSet::next_key() const noexcept {
   return added_ < order_.size() ? &keys_[order_[added_]] : nullptr;
 }
 
-void LeaseSet::add(std::unique_ptr<store::Lease> lease) {
+void LeaseSet::add(std::unique_ptr<store::Lease> lease,
+                   const std::optional<util::Duration>& expiry) {
+  if (expiry && !first_expiry_) first_expiry_ = util::boottime_ns() + expiry->count();
   const auto& part = parts_[order_[added_++]] = std::move(lease);
   // Held without a command, perhaps for long, while the next one is waited for.
   if (added_ < order_.size()) part->command_started();
 }
 
 bool LeaseSet::all_held() noexcept {
+  if (first_expiry_ && util::boottime_ns() >= *first_expiry_ && all_were_held_) {
+    all_were_held_ = false;
+    has_expired_ = true;
+    lost_ = order_.front();
+  }
   for (size_t i = 0; i < added_ && all_were_held_; ++i) {
     if (parts_[order_[i]]->tick() == State::held) continue;
     all_were_held_ = false;
@@ -41,6 +48,8 @@ bool LeaseSet::all_held() noexcept {
 
 std::optional<int64_t> LeaseSet::next_tick() const noexcept {
   std::optional<int64_t> next;
+  // A command that runs goes on when they expire.
+  if (added_ < order_.size()) next = first_expiry_;
   for (size_t i = 0; i < added_; ++i) {
     const auto one = parts_[order_[i]]->next_tick();
     if (one && (!next || *one < *next)) next = one;

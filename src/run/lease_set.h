@@ -19,12 +19,15 @@ class LeaseSet : public store::Lease {
   // They are taken in the order of their bytes: the one whose lease is to be added next; nullptr
   // when there are all.
   const std::string* next_key() const noexcept;
-  void add(std::unique_ptr<store::Lease> lease);
+  // `expiry`: the hard end of this one, from now on.
+  void add(std::unique_ptr<store::Lease> lease,
+           const std::optional<util::Duration>& expiry = std::nullopt);
 
-  // While there are more to come: renews what must be renewed. False once one of them is not ours
-  // any more; lost_key() is then its key.
+  // While there are more to come, and once when there are all: renews what must be renewed. False
+  // once one of them is not ours any more; lost_key() is then its key, has_expired() the reason.
   bool all_held() noexcept;
   const std::string& lost_key() const noexcept { return keys_[lost_]; }
+  bool has_expired() const noexcept { return has_expired_; }
 
   // This and parts() only when there are all. The parts are in the order of `keys`.
   const store::Grant& grant() const noexcept override { return parts_.front()->grant(); }
@@ -48,7 +51,9 @@ class LeaseSet : public store::Lease {
   size_t added_ = 0;                                  // the first so many of order_
   size_t lost_ = 0;
   bool all_were_held_ = true;
-  size_t released_ = 0;  // by somebody else
+  bool has_expired_ = false;
+  std::optional<int64_t> first_expiry_;  // CLOCK_BOOTTIME ns; the first one is added first
+  size_t released_ = 0;                  // by somebody else
   std::optional<size_t> taken_;
   mutable util::UniqueFd ticks_;  // an epoll descriptor, where the leases have several
 };

@@ -117,11 +117,11 @@ struct MapInfo {
 // What has happened to a key since `created_us`, when its books were begun.
 struct Counters {
   int64_t admitted = 0;
-  int64_t completed = 0;  // given back by its holder
+  int64_t completed = 0;  // given back before it expired, by its holder or in its place
   int64_t rejected = 0;   // full, closed, shed, queue full
   int64_t timed_out = 0;
   int64_t dismissed = 0;
-  int64_t expired = 0;
+  int64_t expired = 0;    // whether somebody noticed before its holder was done, or not
   int64_t waited_us = 0;  // by all who were admitted
   int64_t longest_wait_us = 0;
 };

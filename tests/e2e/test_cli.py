@@ -70,6 +70,15 @@ class Grammar(UsageCase):
         self.refused("pool", "size", "-k", "x", *TOUCH, parts=["takes no COMMAND"])
         self.refused("lock", "is-locked", "-k", "x", "--", parts=["takes no COMMAND"])
 
+    def test_a_key_without_its_option_is_told_where_it_goes(self):
+        for verb in (("pool", "close"), ("lock", "release"), ("pool", "size")):
+            self.refused(*verb, "jobs", parts=["unexpected 'jobs'", "--key KEY"])
+        for noun in ("pool", "lock"):
+            told = ["unexpected 'jobs'", f"cachify {noun} status --key KEY"]
+            self.refused(noun, "list", "jobs", parts=told)
+            self.refused(noun, "list", "--json", "jobs", parts=told)
+        self.refused("doctor", "jobs", parts=["unexpected 'jobs'", "see cachify help doctor"])
+
     def test_a_missing_or_unknown_noun_or_verb_is_told(self):
         self.refused("pool", parts=["needs a verb"])
         self.refused("-q", parts=["a command is missing"])

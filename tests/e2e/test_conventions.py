@@ -241,7 +241,7 @@ class Words(Case):
 
     def test_a_word_too_many_is_told_what_it_may_be(self):
         for words, told in (("pool run -k x ls", "-- must stand before COMMAND"), ("pool size jobs", "--key KEY"),
-                            ("pool list jobs", "cachify help pool list"), ("lock release deploy", "--key KEY"),
+                            ("pool list jobs", "cachify pool status --key"), ("lock release deploy", "--key KEY"),
                             ("doctor x", "cachify help doctor"), ("help pool run x", "see cachify help")):  # fmt: skip
             done = self.cachify(*words.split())
             self.assertEqual(done.returncode, 64)

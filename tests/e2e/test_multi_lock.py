@@ -141,6 +141,23 @@ class MultiLock(Case):
         self.assertEqual([holder.process.wait(30) for holder in holders], [76, 76, 76])
         self.assertEqual(new.finish(), 0)
 
+    def test_one_that_expires_while_another_is_waited_for_ends_the_wait(self):
+        first = self.lock("b")
+        late = self.start("lock", "run", *keys("ab"), "-w", "--exp", ".3", "--", "echo", "ran")
+        self.assertEqual(late.wait(10), 76)
+        self.assertEqual(late.stdout.read(), "")
+        said = late.stderr.read()
+        self.assertEqual(said, "cachify: a: the lock expired before the others could be had\n")
+        self.assertEqual(self.held(), "b")
+        self.assertEqual(first.finish(), 0)
+        # In time, the time of each counts from when it was had, and the command goes on after it.
+        first = self.lock("b")
+        in_time = self.waiting("ab", "--exp", "2")
+        first.finish()
+        self.wait_for_holder(in_time)
+        wait_until(lambda: self.held() == "", "both have expired")
+        self.assertEqual(in_time.finish(4), 4)
+
     def test_callers_in_any_order_never_block_each_other(self):
         log = self.path("log")
         order = random.Random(7)

@@ -442,7 +442,18 @@ class Refusals(RedisCase):
         self.assert_one_message(done, "DAMAGED", ":lock:{jobs}:*", "delete")
         done = self.cachify("lock", "status", "-k", "jobs")
         self.assertEqual(done.returncode, 69, done.stderr)
-        self.assert_one_message(done, "damaged", "delete")
+        self.assert_one_message(done, "DAMAGED", ":lock:{jobs}:*", "delete")
+
+    def test_a_record_of_somebody_strange_is_told_with_its_key(self):
+        self.hold(*LOCK)
+        for name in self.server("KEYS", "*:i"):
+            for item in self.server("HKEYS", name):
+                record = self.server("HGET", name, item).split(" ")
+                self.server("HSET", name, item, " ".join([*record[:8], "somebody"]))
+        for verb in (["run", "-k", "jobs", "-w", "--", "true"], ["status", "-k", "jobs"]):
+            done = self.cachify("lock", *verb)
+            self.assertEqual(done.returncode, 69, done.stderr)
+            self.assert_one_message(done, "DAMAGED", ":lock:{jobs}:*", "delete")
 
     def test_a_database_of_its_own(self):
         url = self.server.unix_url + "?db=3"

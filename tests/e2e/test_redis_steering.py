@@ -233,6 +233,7 @@ class Waiting(Steering):
         wait_until(lambda: self.server("KEYS", "*:w"), "it watches")
         watcher.send_signal(signal.SIGTERM)
         self.assertEqual(watcher.wait(5), -signal.SIGTERM)
+        self.assertEqual(self.server("KEYS", "*:w"), [])
 
 
 class Dead(Steering):

@@ -127,6 +127,25 @@ class Tls(MapCase):
     def test_a_map_over_tls(self):
         self.check_map()
 
+    def test_acquiring_over_tls(self):
+        owner = self.spawn(["sleep", "60"])
+        acquire = ("lock", "acquire", "-k", "jobs", "--owner-pid", str(owner.pid))
+        first = self.cachify(*acquire)
+        self.assertEqual((first.returncode, first.stderr), (0, ""))
+        second = self.cachify(*acquire)
+        self.assertEqual(second.returncode, 75)
+        self.assert_one_message(second, "jobs is already locked!")
+        release = ("lock", "release", "-k", "jobs", "--id", first.stdout.strip())
+        self.assertEqual(self.cachify(*release).returncode, 0)
+        self.assertEqual(self.cachify("lock", "is-locked", "-k", "jobs").returncode, 1)
+        self.assertEqual(self.cachify(*acquire).returncode, 0)
+        owner.kill()
+        locked = ("lock", "is-locked", "-k", "jobs")
+        wait_until(lambda: self.cachify(*locked).returncode == 1, "it has ended with its owner")
+        done = self.cachify(*acquire[:-2], env={"CACHIFY_STORE": "rediss://127.0.0.1:1"})
+        self.assertEqual(done.returncode, 69)
+        self.assert_one_message(done, "Connection refused")
+
     def test_steering_over_tls(self):
         holder = self.hold(*POOL, "1")
         wait_until(lambda: self.redis("PUBSUB", "CHANNELS"), "the holder listens")
@@ -277,6 +296,14 @@ class Sentinels(MapCase):
             wait_until(lambda: "role:slave" in self.master("INFO", "replication"), "the demotion", 30)
 
         self.check_map(failover)
+
+    def test_where_none_of_the_named_listens_it_is_69_at_once(self):
+        for url in ("redis+sentinel://127.0.0.1:1,127.0.0.1:2/m", "redis+cluster://127.0.0.1:1"):
+            began = time.monotonic()
+            done = self.cachify("pool", "size", "-k", "jobs", env={"CACHIFY_STORE": url})
+            self.assertEqual(done.returncode, 69)
+            self.assert_one_message(done, "Connection refused")
+            self.assertLess(time.monotonic() - began, 4)  # connect-timeout is 5 s
 
     def test_some_sentinels_are_enough_and_none_is_not(self):
         self.sentinels[0].kill()

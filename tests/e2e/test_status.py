@@ -169,6 +169,55 @@ class Status(LookingCase):
         self.assertGreater(now["uptime"], 0.1)
         self.assertIn("2 admitted, 1 completed", "\n".join(self.table("pool", "status", "-k", "jobs")))
 
+    def test_each_slot_ends_once_completed_or_expired(self):
+        def ended():
+            counters = self.status()["counters"]
+            self.assertEqual(counters["rejected"], 0)
+            return [counters[name] for name in ("admitted", "completed", "expired")]
+
+        holder = self.hold(*JOBS, "--slot-exp", ".2")
+        wait_until(lambda: ended() == [1, 0, 1], "it has expired")
+        self.assertEqual(holder.finish(), 0)
+        self.assertEqual(ended(), [1, 0, 1])
+        acquire = ("pool", "acquire", "-k", "jobs", "-n", "1", "--owner-pid", os.getpid())
+        acquire = [str(word) for word in acquire]
+        id_ = self.cachify(*acquire).stdout.strip()
+        self.assertEqual(self.cachify("pool", "release", "-k", "jobs", "--id", id_).returncode, 0)
+        self.assertEqual(ended(), [2, 1, 1])
+        self.assertEqual(self.cachify(*acquire, "--slot-exp", ".2").returncode, 0)
+        wait_until(lambda: ended() == [3, 1, 2], "what was acquired has expired")
+        holder = self.hold(*JOBS)
+        self.assertEqual(self.cachify("pool", "release", "-k", "jobs", "--all").returncode, 0)
+        self.assertEqual(ended(), [4, 2, 2])
+        self.assertEqual(holder.finish(), 0)
+        self.assertEqual(ended(), [4, 2, 2])
+
+    def test_who_finds_the_dead_in_its_way_is_admitted_or_rejected_but_not_both(self):
+        def dead_in_front():
+            heavy = self.start("pool", "run", "-k", "jobs", "-n", "2", "--weight", "2", "-w", "--",
+                               "true")  # fmt: skip
+            self.wait_for_queued(heavy)
+            heavy.kill()
+            heavy.wait()
+
+        def counted():
+            counters = self.status()["counters"]
+            return [counters[name] for name in ("admitted", "rejected")]
+
+        two = ("pool", "run", "-k", "jobs", "-n", "2")
+        self.hold(*two)
+        for options in ((), ("-w", "--queue-max", "1")):
+            before = counted()
+            dead_in_front()
+            self.assertEqual(self.cachify(*two, *options, "--", "true").returncode, 0)
+            self.assertEqual(counted(), [before[0] + 1, before[1]])
+        living = self.start(*two, "--weight", "2", "-w", "--", "true")
+        self.wait_for_queued(living)
+        for options in ((), ("-w", "--queue-max", "1")):
+            before = counted()
+            self.assertEqual(self.cachify(*two, *options, "--", "true").returncode, 75)
+            self.assertEqual(counted(), [before[0], before[1] + 1])
+
     def test_the_waiting_of_the_admitted_is_counted(self):
         holder = self.hold("lock", "run", "-k", "jobs")
         waiter = self.hold("lock", "run", "-k", "jobs", "-w", wait_for_start=False)
@@ -447,6 +496,19 @@ class Watch(LookingCase):
         terminal.type("q")
         self.assertEqual(terminal.wait(), 0)
         self.assertEqual(terminal.mode(), termios.ICANON | termios.ECHO)
+
+    def test_a_key_is_noticed_at_once_though_nothing_happens(self):
+        self.hold(*JOBS)
+        times = []
+        for _ in range(3):
+            terminal = self.watch()
+            terminal.wait_for("q ends")
+            time.sleep(0.3)  # until it sleeps, for the better part of a second
+            began = time.monotonic()
+            terminal.type("q")
+            self.assertEqual(terminal.wait(), 0)
+            times.append(time.monotonic() - began)
+        self.assertLess(min(times), 0.3, times)
 
     def test_a_signal_ends_it_and_the_terminal_is_as_before(self):
         for key, number in (("\x03", signal.SIGINT), ("\x1c", signal.SIGQUIT), (None, signal.SIGHUP)):

@@ -98,6 +98,8 @@ class CloseAndOpen(SteerCase):
         done = self.cachify("pool", "acquire", "-k", "jobs", "-n", "2", "-w")
         self.assertEqual(done.returncode, 75)
         self.assertEqual(self.cachify(*LOCK, "--", "true").returncode, 0)
+        # Wrong use is that, whatever the state of the pool.
+        self.assertEqual(self.cachify(*POOL, "--", "true").returncode, 64)
         self.ask("pool", "open", "-k", "jobs")
         self.ask("pool", "open", "-k", "jobs")
         self.assertEqual(self.cachify(*POOL, "-n", "2", "--", "true").returncode, 0)

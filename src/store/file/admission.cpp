@@ -156,14 +156,16 @@ void Admission::dismiss_others() {
   signal_owners(*state_, owners, run::kPokeSignal);
 }
 
-// Whether an ancestor of this process holds the lock without an end.
+// Whether an ancestor of this process holds the lock without an end, and so it can never be had.
+// Where both are readers it is the queue that keeps us out: a writer in it waits for that ancestor,
+// as we would wait for the writer.
 bool Admission::held_above() {
   if (claim_.kind != Kind::lock) return false;
   std::vector<pid_t> above;
   const Table& table = state_->table();
   for (const uint32_t index : table.holders()) {
     const Entry& entry = table.entries[index];
-    if (entry.expires != 0 || (claim_.shared && entry.shared != 0)) continue;
+    if (entry.expires != 0) continue;
     if (above.empty()) above = util::ancestors();
     const Info holder = state_->read_info(index);
     if (holder.pid_namespace == pid_namespace_ && state_->lives(index, entry.ticket)) {

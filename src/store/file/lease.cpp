@@ -53,7 +53,8 @@ bool FileLease::give_back() {
                       : index_ < table.entries.size() ? table.entries[index_]
                                                       : Entry{};
   if (entry.ticket == ticket_ && entry.state == EntryState::holding) {
-    ++table.header.counters.completed;
+    const bool expired = entry.expires != 0 && entry.expires <= util::boottime_ns();
+    ++(expired ? table.header.counters.expired : table.header.counters.completed);
     if (bell_.mapped() && table.header.bell == kBellArmed) {
       table.header.bell = kBellRung;
       wake = true;

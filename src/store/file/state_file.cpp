@@ -15,6 +15,7 @@
 #include "store/file/sweep.h"
 #include "util/errno_text.h"
 #include "util/files.h"
+#include "util/text.h"
 
 namespace cachify::store::file {
 
@@ -195,8 +196,8 @@ void StateFile::start_again_if_nobody_lives(const char* what_is_wrong) {
     const int fd = existing_shard(number);
     if (fd < 0) break;
     if (any_byte_is_locked(fd, kWaitByte, (kHoldByte - kWaitByte) + (1ULL << 60U))) {
-      throw StoreError("the state file " + directory_.path() + "/" + name_.name + " " +
-                       what_is_wrong +
+      throw StoreError("the state file of " + util::quoted(key_) + ", " + directory_.path() + "/" +
+                       name_.name + ", " + what_is_wrong +
                        " while callers still depend on it; it heals when they have ended");
     }
   }

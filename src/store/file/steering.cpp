@@ -95,6 +95,7 @@ int64_t Steering::give_back(const std::optional<std::string>& id) {
     state_.table().clear(index);
   }
   if (!holders.empty()) {
+    state_.table().header.counters.completed += holders.size();
     there_may_be_room();
     // Before the extras, which may lie in the page that is written first: a holder without them
     // would count for less than its command has, should we be killed in between.

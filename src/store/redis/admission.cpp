@@ -135,11 +135,15 @@ std::optional<Outcome> Admission::arrive() {
       settle(asleep_ ? *side_ : *client_, answer.pending);
       // What was given to the dead is perhaps there for us.
       if (answer.kind == TakeAnswer::Kind::full && settled_ > 0 && tries < kMostTries) continue;
-      if (clear_the_way(answer) > 0 && !asleep_ && tries < kMostTries) continue;
+      const int64_t buried = clear_the_way(answer);
+      if (buried > 0 && !asleep_ && tries < kMostTries) continue;
+      if (!answer.counted) count_refusal();
       const bool queued = asleep_;
       auto outcome = follow(answer, client_);
       if (queued && !outcome) {
-        if (held_above(answer)) return Outcome::held_above;
+        if (held_above(answer, buried == 0)) return Outcome::held_above;
+        if (buried > 0) look_above_ = true;
+        if (look_above_) next_look_ = util::monotonic_now();
         if (const auto after = observer_.explain_after()) explain_at_ = started_ + *after;
       }
       return outcome;
@@ -158,9 +162,9 @@ std::optional<Outcome> Admission::follow(const TakeAnswer& answer,
     case Kind::wait:
       return std::nullopt;
     case Kind::full:
-      return held_above(answer) ? Outcome::held_above : Outcome::full;
+      return held_above(answer, true) ? Outcome::held_above : Outcome::full;
     case Kind::queue_full:
-      return held_above(answer) ? Outcome::held_above : Outcome::queue_full;
+      return held_above(answer, true) ? Outcome::held_above : Outcome::queue_full;
     case Kind::data_lost:
       throw StoreError("the server has lost data, and who holds '" + claim_.key +
                        "' is only being found out; try again in a moment, or wait");
@@ -179,15 +183,21 @@ std::optional<Outcome> Admission::follow(const TakeAnswer& answer,
                    std::to_string(answer.cap) + " slots of '" + claim_.key + "'");
 }
 
-// Whether an ancestor of this process holds the lock without an end.
-bool Admission::held_above(const TakeAnswer& answer) const {
+// Whether an ancestor of this process holds the lock without an end, and so it can never be had. A
+// reader below a reader is kept out by the queue alone: a writer in it, if it is alive, waits for
+// that ancestor, as we would wait for the writer.
+bool Admission::held_above(const TakeAnswer& answer, bool queue_lives) const {
   if (claim_.kind != Kind::lock || answer.holders.empty()) return false;
   std::vector<pid_t> above;
   const uint64_t here = util::pid_namespace();
   for (const LockHolder& holder : answer.holders) {
-    if (claim_.shared && holder.shared) continue;
-    if (is_inherited(holder.id)) return true;
-    if (holder.pid_namespace != here || holder.who.host != claim_.who.host) continue;
+    if (claim_.shared && holder.shared && !(answer.behind && queue_lives)) continue;
+    if (holder.pid_namespace != here || holder.who.host != claim_.who.host) {
+      // It cannot be seen from here, but we have the mark of its command.
+      if (is_inherited(holder.id)) return true;
+      continue;
+    }
+    // The process table tells: a daemon that left the holder's command has other ancestors.
     if (above.empty()) above = util::ancestors();
     if (std::find(above.begin(), above.end(), holder.who.pid) != above.end()) return true;
   }
@@ -237,6 +247,16 @@ int64_t Admission::clear_the_way(const TakeAnswer& answer) {
   }
   side_->disconnect();
   return dead;
+}
+
+// A refusal that the server has left to us to count, as we might have asked again.
+void Admission::count_refusal() {
+  try {
+    books_.free(*side_, id_, request_limit().within(kCommandTimeout), "rejected");
+  } catch (const Failure&) {
+    // It stands all the same.
+  }
+  side_->disconnect();
 }
 
 void Admission::schedule_look(const TakeAnswer& answer) {
@@ -346,7 +366,7 @@ bool Admission::nobody_looks(int64_t server_now_us) {
 
 // The heartbeat, while client_ goes on sleeping.
 void Admission::look_around() {
-  if (rank_ >= kWatchful) {
+  if (rank_ >= kWatchful && !look_above_) {
     const int64_t server_now_us = util::boottime_ns() / 1000 + server_ahead_us_;
     const Reply beat = side_->command(
         {"ZADD", books_.keys().alive(), "XX", "CH", std::to_string(server_now_us + kAliveUs), id_},
@@ -365,8 +385,15 @@ void Admission::look_around() {
   const TakeAnswer answer = take(*side_, false, request_limit());
   if ((decided_ = follow(answer, side_))) return;
   settle(*side_, answer.pending);
-  clear_the_way(answer);
+  const int64_t buried = clear_the_way(answer);
   side_->disconnect();
+  if (!look_above_) return;
+  look_above_ = buried > 0;
+  if (look_above_) {
+    next_look_ = util::monotonic_now();
+  } else if (held_above(answer, true)) {
+    decided_ = Outcome::held_above;
+  }
 }
 
 // After an outage: the old place, on a new connection, as long as it takes.

@@ -41,11 +41,12 @@ class Admission {
   // Follows an answer: the outcome when it is decided.
   std::optional<Outcome> follow(const TakeAnswer& answer, std::unique_ptr<Client>& client);
   std::optional<Outcome> refuse(Outcome outcome, const TakeAnswer& answer) const;
-  bool held_above(const TakeAnswer& answer) const;
+  bool held_above(const TakeAnswer& answer, bool queue_lives) const;
   Outcome admit(const TakeAnswer& answer, std::unique_ptr<Client>& client);
   void check_replicas(Client& client);
   void settle(Client& client, const std::vector<std::string>& pending);
   int64_t clear_the_way(const TakeAnswer& answer);
+  void count_refusal();
   void schedule_look(const TakeAnswer& answer);
   void explain_when_due();
   void give_back() noexcept;
@@ -65,6 +66,7 @@ class Admission {
   std::unique_ptr<Client> side_;    // for all else meanwhile
   std::optional<Outcome> decided_;  // while it was waiting
   bool asleep_ = false;             // BLPOP has been sent and not been answered
+  bool look_above_ = false;         // an ancestor may be in our way, with the dead out of it
 
   bool in_doubt_ = false;  // something of ours may be in the books
   Place place_;

@@ -77,6 +77,7 @@ TakeAnswer take_answer(const Reply& reply) {
   } else {
     answer.cap = parts.at(0).number();
     answer.behind = parts.at(1).number() == 1;
+    answer.counted = parts.at(2).number() == 1;
   }
   answer.pending = texts_in(reply.at(2));
   if (answer.kind != TakeAnswer::Kind::ok) answer.holders = holders_of(reply.at(3));
@@ -120,7 +121,8 @@ TakeAnswer Books::take(Client& client, const Claim& claim, const std::string& id
       text_of(claim.who, util::pid_namespace()),
   };
   const Command behind = listen ? listening(id) : Command{};
-  const TakeAnswer answer = take_answer(client.request(kTake, keys_, arguments, limit, behind));
+  const Reply reply = client.request(kTake, keys_, arguments, limit, behind);
+  const TakeAnswer answer = reading([&] { return take_answer(reply); });
   if (listen && answer.kind != TakeAnswer::Kind::wait) {
     static_cast<void>(client.connection()->receive(limit.within(kCommandTimeout)));
   }
@@ -133,17 +135,24 @@ Command Books::listening(const std::string& id) const {
 
 std::optional<PushedGrant> Books::pushed_grant(const Reply& woken, const std::string& id) const {
   if (woken.at(0).string() != keys_.grant(id)) return std::nullopt;
-  std::string_view text = woken.at(1).string();
-  PushedGrant grant;
-  grant.at_us = next_number<int64_t>(text);
-  grant.lease = microseconds(next_number<int64_t>(text));
-  grant.epoch = next_word(text);
-  grant.cap = next_number<int64_t>(text);
-  grant.record = text;
-  const Record record = parse_record(text);
-  grant.fence = record.fence;
-  grant.slot = record.slot;
-  return grant;
+  return reading([&] {
+    std::string_view text = woken.at(1).string();
+    PushedGrant grant;
+    grant.at_us = next_number<int64_t>(text);
+    grant.lease = microseconds(next_number<int64_t>(text));
+    grant.epoch = next_word(text);
+    grant.cap = next_number<int64_t>(text);
+    grant.record = text;
+    const Record record = parse_record(text);
+    grant.fence = record.fence;
+    grant.slot = record.slot;
+    return grant;
+  });
+}
+
+void Books::damaged() const {
+  throw Failure(Failure::Kind::senseless, "DAMAGED state in " + keys_.base +
+                                              "*: delete these keys when nobody holds it or waits");
 }
 
 void Books::send_keep(Client& client, const std::string& id, const std::string& epoch,

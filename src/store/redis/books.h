@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "store/redis/client.h"
+#include "store/redis/record.h"
 #include "store/store.h"
 
 namespace cachify::store::redis {
@@ -53,6 +54,9 @@ struct TakeAnswer {
 
   // wait, full, queue_full: others who wait stand in the way, not the slots in use.
   bool behind = false;
+  // full, queue_full: in the books as rejected. Not where the dead may be in the way: who then does
+  // not ask again counts it itself, by free().
+  bool counted = true;
   std::vector<std::string> pending;
   std::vector<LockHolder> holders;  // lock, not ok: those without an end
 };
@@ -113,7 +117,7 @@ class Books {
                  util::Duration lease, const std::string& record, const Limit& limit) const;
   static KeepAnswer keep_answer(const Reply& reply);
   // The grants that followed from it and that nobody has confirmed yet. `why` is the counter of
-  // those who leave the queue so: "timed_out", "rejected" or "".
+  // those who leave the queue so: "timed_out" or ""; "rejected" also counts who never was in it.
   std::vector<std::string> free(Client& client, const std::string& id, const Limit& limit,
                                 const char* why = "") const;
   std::vector<std::string> free_arguments(const std::string& id, const char* why = "") const;
@@ -161,6 +165,17 @@ class Books {
   static KeySummary summary(const Reply& reply);
 
  private:
+  // What `read` makes of an answer.
+  template <class Read>
+  auto reading(Read read) const {
+    try {
+      return read();
+    } catch (const DamagedRecord&) {
+      damaged();
+    }
+  }
+  [[noreturn]] void damaged() const;
+
   Keys keys_;
   Kind kind_;
 };

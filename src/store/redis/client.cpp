@@ -53,13 +53,16 @@ Endpoint Client::ask_sentinel(const Endpoint& sentinel, const Limit& limit) cons
 
 void Client::connect_by_sentinels(const Limit& limit) {
   const size_t count = address_.endpoints.size();
+  size_t silent = 0;
   for (size_t tried = 1;; ++tried) {
+    bool asked = false;
     // Each gets its share of what is left.
     const util::Duration left = limit.until - util::monotonic_now();
     const auto share = static_cast<int64_t>(count - tried + 1);
     try {
       const Endpoint master =
           ask_sentinel(address_.endpoints[next_endpoint_], limit.within(left / (share + 1)));
+      asked = true;
       connect_single(master, limit);
       connection_->send({"ROLE"});
       connection_->flush(limit);
@@ -71,6 +74,8 @@ void Client::connect_by_sentinels(const Limit& limit) {
       connection_.reset();
       // The next one may know better: this one can be cut off from the rest.
       next_endpoint_ = (next_endpoint_ + 1) % count;
+      if (!asked && failure.kind == Failure::Kind::unreachable) ++silent;
+      if (silent == count) throw Failure(Failure::Kind::nobody, failure.what());
       if (tried >= count || failure.kind == Failure::Kind::denied) throw;
     }
   }
@@ -85,14 +90,17 @@ void Client::connect_in_cluster(const Limit& limit) {
     return;
   }
   const size_t count = address_.endpoints.size();
+  size_t silent = 0;
   for (size_t tried = 1;; ++tried) {
     const util::Duration left = limit.until - util::monotonic_now();
     const auto share = static_cast<int64_t>(count - tried + 1);
     try {
       connect_single(address_.endpoints[next_endpoint_], limit.within(left / share));
       return;
-    } catch (const Failure&) {
+    } catch (const Failure& failure) {
       next_endpoint_ = (next_endpoint_ + 1) % count;
+      if (failure.kind == Failure::Kind::unreachable) ++silent;
+      if (silent == count) throw Failure(Failure::Kind::nobody, failure.what());
       if (tried >= count) throw;
     }
   }

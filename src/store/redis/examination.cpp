@@ -95,6 +95,7 @@ void Examination::failed(const Failure& failure) {
   const char* advice = "look at the server's log";
   switch (failure.kind) {
     case Failure::Kind::unreachable:
+    case Failure::Kind::nobody:
       advice = "start the server, or correct the address";
       break;
     case Failure::Kind::broken:

@@ -10,6 +10,7 @@ namespace cachify::store::redis {
 struct Failure : std::runtime_error {
   enum class Kind {
     unreachable,  // nobody listens there
+    nobody,       // nobody listens at any of the sentinels or seeds that were named
     broken,       // the connection ended, or no answer came in time: it may have been done or not
     busy,         // loading, a script runs, a slot is on the move: later
     refused,      // out of memory, too few replicas: later, perhaps

@@ -2,7 +2,6 @@
 
 #include <charconv>
 
-#include "store/redis/failure.h"
 #include "util/text.h"
 
 namespace cachify::store::redis {
@@ -42,8 +41,7 @@ std::string unword(std::string_view text) {
 }
 
 [[noreturn]] void damaged() {
-  throw Failure(Failure::Kind::senseless,
-                "the state of this key is damaged; delete its keys when nobody holds it or waits");
+  throw DamagedRecord();
 }
 
 }  // namespace

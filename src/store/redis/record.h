@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "store/redis/failure.h"
 #include "store/store.h"
 
 namespace cachify::store::redis {
@@ -18,7 +19,12 @@ struct WhoRecord {
 };
 WhoRecord parse_who(std::string_view text);
 
-// A whole record, as scripts/common.lua writes it. Both throw a senseless Failure.
+// What is no record; Books says of which key.
+struct DamagedRecord : Failure {
+  DamagedRecord() : Failure(Kind::senseless, "a record is damaged") {}
+};
+
+// A whole record, as scripts/common.lua writes it. Both throw DamagedRecord.
 struct Record {
   uint64_t fence = 0;
   int64_t since_us = 0;
@@ -36,7 +42,7 @@ Record parse_record(std::string_view text);
 std::string text_of(const MapFigures& figures);
 MapInfo parse_map(std::string_view text);
 
-// Take the text up to the next blank. Both throw a senseless Failure where there is none.
+// Take the text up to the next blank. Both throw DamagedRecord where there is none.
 std::string_view next_word(std::string_view& text);
 template <class Number>
 Number next_number(std::string_view& text);

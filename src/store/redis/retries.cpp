@@ -31,7 +31,7 @@ void Retries::after(const Failure& failure) {
   if (mode_ == Mode::first) {
     const bool single = address_.topology == Address::Topology::single;
     enough = enough || (failure.kind == Kind::unreachable && single) ||
-             failure.kind == Kind::refused ||
+             failure.kind == Kind::nobody || failure.kind == Kind::refused ||
              (failure.kind == Kind::broken && now - started_ >= kCommandTimeout) ||
              now - started_ >= address_.connect_timeout;
   }

@@ -63,6 +63,37 @@ std::vector<MapInfo> maps_in(const Reply& reply) {
   return maps;
 }
 
+Picture picture_in(const Reply& reply) {
+  Picture picture;
+  Situation& situation = picture.situation;
+  if (reply.at(1).number() >= 0) situation.stored_max = reply.at(1).number();
+  situation.closed = reply.at(2).number() == 1;
+  const int64_t now_us = reply.at(3).number();
+  for (const Reply& element : reply.at(4).elements) {
+    situation.holders.push_back(holder_of(element, now_us));
+    situation.size += situation.holders.back().weight;
+  }
+  std::sort(situation.holders.begin(), situation.holders.end(),
+            [](const HolderInfo& a, const HolderInfo& b) { return a.slot < b.slot; });
+  for (const Reply& element : reply.at(5).elements) {
+    situation.waiters.push_back(waiter_of(element));
+    situation.waiters.back().position = static_cast<int64_t>(situation.waiters.size());
+  }
+  if (reply.at(6).number() >= 0) picture.next_end = microseconds(reply.at(6).number());
+  const Reply& counters = reply.at(7);
+  situation.counters.admitted = counters.at(0).number();
+  situation.counters.completed = counters.at(1).number();
+  situation.counters.rejected = counters.at(2).number();
+  situation.counters.timed_out = counters.at(3).number();
+  situation.counters.dismissed = counters.at(4).number();
+  situation.counters.expired = counters.at(5).number();
+  situation.counters.waited_us = counters.at(6).number();
+  situation.counters.longest_wait_us = counters.at(7).number();
+  situation.created_us = reply.at(8).number();
+  situation.maps = maps_in(reply.at(9));
+  return picture;
+}
+
 // Who waits has a connection of this name. Empty when the server (or what stands before it) does
 // not tell truly, which shows by our own.
 std::set<std::string> named_clients(Connection& connection, const Limit& limit) {
@@ -112,34 +143,7 @@ std::string text_of(const Mark& mark) {
 Picture Books::look(Client& client, const Limit& limit, const std::string& watcher) const {
   const Reply reply = client.request(kLook, keys_, {kind_text(kind_), watcher}, limit);
   expect(reply, "LOOK");
-  Picture picture;
-  Situation& situation = picture.situation;
-  if (reply.at(1).number() >= 0) situation.stored_max = reply.at(1).number();
-  situation.closed = reply.at(2).number() == 1;
-  const int64_t now_us = reply.at(3).number();
-  for (const Reply& element : reply.at(4).elements) {
-    situation.holders.push_back(holder_of(element, now_us));
-    situation.size += situation.holders.back().weight;
-  }
-  std::sort(situation.holders.begin(), situation.holders.end(),
-            [](const HolderInfo& a, const HolderInfo& b) { return a.slot < b.slot; });
-  for (const Reply& element : reply.at(5).elements) {
-    situation.waiters.push_back(waiter_of(element));
-    situation.waiters.back().position = static_cast<int64_t>(situation.waiters.size());
-  }
-  if (reply.at(6).number() >= 0) picture.next_end = microseconds(reply.at(6).number());
-  const Reply& counters = reply.at(7);
-  situation.counters.admitted = counters.at(0).number();
-  situation.counters.completed = counters.at(1).number();
-  situation.counters.rejected = counters.at(2).number();
-  situation.counters.timed_out = counters.at(3).number();
-  situation.counters.dismissed = counters.at(4).number();
-  situation.counters.expired = counters.at(5).number();
-  situation.counters.waited_us = counters.at(6).number();
-  situation.counters.longest_wait_us = counters.at(7).number();
-  situation.created_us = reply.at(8).number();
-  situation.maps = maps_in(reply.at(9));
-  return picture;
+  return reading([&] { return picture_in(reply); });
 }
 
 int64_t Books::bury_dead(Client& client, const Situation& situation, const Limit& limit) const {

@@ -24,6 +24,19 @@ constexpr util::Duration kFirstPause = milliseconds(1);
 constexpr util::Duration kLongestPause = milliseconds(50);
 constexpr util::Duration kFarewell = milliseconds(500);
 
+// Who watches may have something else to look for, which a poke announces: it is asked then, though
+// the server has told nothing new.
+class Poked : public WaitObserver {
+ public:
+  Poked(const Watch::Enough& enough, const Situation& situation)
+      : enough_(enough), situation_(situation) {}
+  bool go_on() override { return !enough_(situation_); }
+
+ private:
+  const Watch::Enough& enough_;
+  const Situation& situation_;
+};
+
 }  // namespace
 
 Watch::Watch(const Address& address, Books books, const Enough& enough,
@@ -51,7 +64,9 @@ bool Watch::run() {
       picture = look(!woken);
     }
   } catch (const Interrupted&) {
-    // That is what false says.
+    // That is what false says, unless it was a poke.
+    reached = !limit_.interrupts->caught();
+    client_.disconnect();  // it may be blocked
   }
   leave();
   return reached;
@@ -89,6 +104,8 @@ bool Watch::sleep(const Picture& picture) {
   const util::Duration next = picture.next_end.value_or(kLookAgain) + milliseconds(2);
   Limit nap = limit_.within(std::min<util::Duration>(next, kLookAgain));
   if (now < in_doubt_until_) nap.until = std::min(nap.until, in_doubt_until_);
+  Poked poked(enough_, picture.situation);
+  if (now >= in_doubt_until_) nap.observer = &poked;
   std::optional<Reply> woken;
   try {
     Connection& connection = *client_.connection();

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "errors.h"
+#include "util/time.h"
 
 using namespace cachify;
 using namespace std::chrono_literals;
@@ -96,6 +97,23 @@ TEST_CASE_FIXTURE(Fixture,
   for (const auto& part : set.parts()) told += part->grant().id;
   CHECK(told == "CAB");
   CHECK(*LeaseSet({"b", "\xff", "B", "a"}).next_key() == "B");
+}
+
+TEST_CASE_FIXTURE(Fixture, "what expires before all are there is not held any more") {
+  set.add(std::make_unique<ScriptedLease>(a, released), std::chrono::hours(1));
+  add(b);
+  CHECK(set.all_held());
+  const auto look = set.next_tick();
+  REQUIRE(look);
+  CHECK(*look > util::boottime_ns());
+  add(c);
+  CHECK_FALSE(set.next_tick());  // the command would go on after it
+
+  LeaseSet other{{"x", "w"}};
+  other.add(std::make_unique<ScriptedLease>(a, released), util::Duration(1));
+  CHECK_FALSE(other.all_held());
+  CHECK(other.has_expired());
+  CHECK(other.lost_key() == "w");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a lease that more are to follow is one without a command") {

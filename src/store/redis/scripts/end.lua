@@ -19,6 +19,7 @@ for _, holder in ipairs(ids) do
     marked[#marked + 1] = holder
   end
 end
+if mark == 'R' and #marked > 0 then count('completed', #marked) end
 if #marked > 0 then notify() end
 pump()
 return {'MARKED', marked, pending('')}

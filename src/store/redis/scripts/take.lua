@@ -34,10 +34,13 @@ local REJECTED = {CLOSED = true, SHED = true, FULL = true, QUEUE = true}
 local function behind(r) return fits(r) and 1 or 0 end
 
 local function refuse(kind, obstructed)
+  local unconfirmed = pending(id)
+  -- Who may find that the dead were in its way asks again, and counts itself when it does not.
+  local final = obstructed ~= 1 and (kind ~= 'FULL' or #unconfirmed == 0)
   -- No refusal fails because it cannot be counted.
-  if epoch and REJECTED[kind] then redis.pcall('HINCRBY', M, 'rejected', 1) end
+  if epoch and final and REJECTED[kind] then redis.pcall('HINCRBY', M, 'rejected', 1) end
   if follow == '1' then wake(id) end
-  return {kind, {cap_of(me), obstructed or 0}, pending(id), endless_holders()}
+  return {kind, {cap_of(me), obstructed or 0, final and 1 or 0}, unconfirmed, endless_holders()}
 end
 
 -- `r`, `text`: its record where it did not wait, and this is the first answer about it.
@@ -88,9 +91,9 @@ end
 
 local arriving = place == 0
 if arriving then
-  if closed then return refuse('CLOSED') end
   if cap_of(me) == 0 then return refuse('NOCAP') end
   if not LOCK and me.weight > cap_of(me) then return refuse('WEIGHT') end
+  if closed then return refuse('CLOSED') end
   local limit = shed_percent >= 0 and shed_percent / 100 * cap_of(me) or shed_slots
   if limit >= 0 and call('BITCOUNT', B) >= limit then
     if purged > 0 then pump() end
