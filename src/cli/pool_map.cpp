@@ -50,7 +50,7 @@ void PoolMap::add_options(OptionTable& table) {
   add_item_options(table);
   add_output_options(table);
   add_end_options(table);
-  wait_.add_to(table);
+  wait_.add_to(table, true);
   table.add({'E', "conflict-exit-code", "N", "Exit with N, 0 to 255, instead of 75 and 124",
              into_integer(conflict_exit_code_, 0, 255)});
   command_.add_to(table,

@@ -34,9 +34,11 @@ TimeoutOption::Patience TimeoutOption::patience(const Settings& settings, bool a
   return {asked && !given(), std::nullopt};
 }
 
-void WaitOptions::add_to(OptionTable& table) {
+void WaitOptions::add_to(OptionTable& table, bool asked) {
   table.start_group("Waiting");
-  table.add({'w', "wait", "", "Wait, first come first served, instead of failing at once",
+  table.add({'w', "wait", "",
+             asked ? "Wait for a slot, first come first served; the default here"
+                   : "Wait, first come first served, instead of failing at once",
              into_switch(wait_)});
   timeout_.add_to(table,
                   "Wait at most so long, then exit 124; implies --wait. 0: do not wait; none: as "

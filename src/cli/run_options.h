@@ -39,7 +39,8 @@ class TimeoutOption {
 // --wait and what else concerns the queue.
 class WaitOptions {
  public:
-  void add_to(OptionTable& table);
+  // `asked`: as for fill.
+  void add_to(OptionTable& table, bool asked = false);
   // `asked`: as for TimeoutOption, besides --wait.
   void fill(run::Request& request, const Settings& settings, bool asked = false) const;
 

@@ -1,7 +1,6 @@
 #include "map/joblog.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,6 +31,15 @@ std::string_view column(std::string_view line, int number) {
   return line.substr(0, line.find('\t'));
 }
 
+// The lock of a process, not of the open file: a run that is on its way from fork to exec has that
+// too, and would keep the log of a map that was killed meanwhile. False: another process has it.
+bool lock_log(int fd) {
+  struct flock all {};
+  all.l_type = F_WRLCK;
+  all.l_whence = SEEK_SET;
+  return ::fcntl(fd, F_SETLK, &all) == 0 || (errno != EAGAIN && errno != EACCES);
+}
+
 }  // namespace
 
 std::string log_line(const LogEntry& entry) {
@@ -51,7 +59,7 @@ Joblog::Joblog(const std::string& path, Resume resume) : path_(path) {
   fd_ =
       util::open_above_stdio(AT_FDCWD, path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (!fd_) throw OsError("cannot open the joblog " + util::quoted(path), errno);
-  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (!lock_log(fd_.get())) {
     throw Error(kExitFull,
                 "the joblog " + util::quoted(path) +
                     " is being written by another map; wait for its end, or name another "
@@ -78,11 +86,14 @@ void Joblog::read(Resume resume) {
       continue;
     }
     const uint64_t end = whole + record->text.size() + 1;
-    if (record->too_long || (first && record->text != kHeader && end <= reader.bytes_read())) {
+    const bool torn = end > reader.bytes_read();
+    const bool ours =
+        !first || (torn ? kHeader.starts_with(record->text) : record->text == kHeader);
+    if (record->too_long || !ours) {
       throw UsageError(util::quoted(path_) +
                        " is not a joblog; name another file (nothing was started)");
     }
-    if (end > reader.bytes_read()) break;  // torn
+    if (torn) break;
     if (!first) read_line(record->text, resume);
     first = false;
     whole = end;

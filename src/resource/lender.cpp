@@ -67,6 +67,10 @@ int64_t Lender::agree() {
     }
     check_agreement(catalogue, facts);
     cap = catalogue.cap();
+    if (!catalogue.closed() && catalogue.most() == 0) {
+      throw UsageError(wish_.key +
+                       " has no resources any more; give it one with cachify resource add");
+    }
     if (!catalogue.closed() && wish_.count > catalogue.most()) {
       throw UsageError("--count " + std::to_string(wish_.count) + " is more than the " +
                        std::to_string(catalogue.most()) + " that " + util::quoted(wish_.key) +
@@ -120,6 +124,7 @@ std::optional<std::vector<std::string>> Lender::prepare(store::Lease& lease,
   util::Duration rest = kFirstPause;
   while (static_cast<int64_t>(lent_.size()) < wish_.count) {
     if (interrupts.caught()) return std::nullopt;
+    keep_lease();
     Step step = take(started);
     if (step.kind == Step::Kind::wait) {
       pause(rest);
@@ -230,6 +235,18 @@ void Lender::look_at_lease() {
   lease_gone_ = true;
 }
 
+// Many resources take time, also where none of them is waited for.
+void Lender::keep_lease() {
+  const auto tick = lease_->next_tick();
+  if (tick && util::boottime_ns() >= *tick) look_at_lease();
+  refuse_without_lease();
+}
+
+void Lender::refuse_without_lease() const {
+  if (!lease_gone_) return;
+  throw Error(kExitLost, wish_.key + ": the slot was taken away before the command could start");
+}
+
 // Until the helper has ended. False: it was made to, as a signal came or the slot went.
 bool Lender::watch(Helper& helper) {
   bool undisturbed = true;
@@ -247,9 +264,7 @@ bool Lender::watch(Helper& helper) {
     // Also after a poke, which interrupts.
     if (ready < 0 || fds[1].revents != 0 || (tick && util::boottime_ns() >= *tick)) look_at_lease();
   }
-  if (lease_gone_ && !ready_) {
-    throw Error(kExitLost, wish_.key + ": the slot was taken away before the command could start");
-  }
+  if (!ready_) refuse_without_lease();
   return undisturbed;
 }
 
@@ -263,9 +278,7 @@ void Lender::pause(util::Duration time) {
     ::ppoll(&fd, 1, &timeout, &interrupts_->wait_mask());
     look_at_lease();
   }
-  if (lease_gone_) {
-    throw Error(kExitLost, wish_.key + ": the slot was taken away before the command could start");
-  }
+  refuse_without_lease();
 }
 
 // --- around COMMAND -----------------------------------------------------------------------------

@@ -48,6 +48,8 @@ class Lender : public run::Escort {
   bool watch(Helper& helper);
   void pause(util::Duration time);
   void look_at_lease();
+  void keep_lease();
+  void refuse_without_lease() const;
 
   Wish wish_;
   Ledger ledger_;

@@ -458,7 +458,9 @@ class PoolRules(PyCachifyCase):
         self.assertTrue(4.9 < time.monotonic() - begun < 9)
         self.assert_one_message(done, "PYC-jobs-lock")
         self.assertIsNone(self.raw("PYC-jobs-state"))
-        self.run_in(*POOL, "1", "-t", "1", code=69)
+        for patience in ("1s", "1500ms"):
+            done = self.run_in(*POOL, "1", "-t", patience, code=69)
+            self.assert_one_message(done, "PYC-jobs-lock")
         self.assertEqual(self.raw("PYC-jobs-lock"), pickle.dumps(1, 4))
 
     def test_a_slot_that_was_deleted_is_taken_again_for_the_running_command(self):

@@ -406,6 +406,9 @@ class Steering(ResourceCase):
         other.finish()
         done = self.steer("remove", "--name", "a")
         self.assert_refused(done, 1, "r has no resource 'a'")
+        self.assertEqual(self.steer("remove", "--name", "b").returncode, 0)
+        done = self.cachify("resource", "run", "-k", "r", "--", "true")
+        self.assert_refused(done, 64, "r has no resources any more; give it one with cachify resource add")
 
     def test_a_made_one_is_destroyed_by_remove(self):
         options = ("--create", MAKE, "--destroy", DESTROY, "--max", "2")
@@ -623,6 +626,15 @@ class Leases(ResourceCase):
             pipe.write("go\n")
         self.wait_for_holder(holder)
         self.assertEqual(holder.finish(3), 3)
+
+    def test_a_lease_is_kept_while_very_many_are_taken(self):
+        names = ",".join(f"n{i}" for i in range(700))
+        done = self.cachify(
+            "resource", "run", "-k", "r", "--from", names, "--count", "700", "--",
+            "sh", "-c", 'echo "$CACHIFY_RESOURCE" | wc -l',
+            env={"CACHIFY_STORE": f"{self.store.server.unix_url}?lease=1s"},
+        )  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "700\n", ""))
 
     def test_who_slept_past_his_lease_does_not_use_it_beside_the_next_one(self):
         holder = self.hold_with("--from", "a,b")

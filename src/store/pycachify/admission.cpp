@@ -43,6 +43,14 @@ redis::Limit Admission::request_limit() const {
   return {std::max(limit().until, util::monotonic_now() + kLastAnswer), &interrupts_, &observer_};
 }
 
+// A server that has said that there is a guard does answer: it is the guard that we give up.
+redis::Limit Admission::with_time_for_an_answer(redis::Limit limit) const {
+  if (guard_.lasted() > util::Duration::zero()) {
+    limit.until = std::max(limit.until, util::monotonic_now() + kLastAnswer);
+  }
+  return limit;
+}
+
 bool Admission::is_too_late() const {
   return patience_.deadline && util::monotonic_now() >= *patience_.deadline;
 }
@@ -76,7 +84,8 @@ Book::Taken Admission::take() {
   Retries retries(address_, queued_ ? Retries::Mode::queued : Retries::Mode::first, limit());
   while (true) {
     try {
-      return book_->take(client_, queued_ ? request_limit() : retries.limit());
+      return book_->take(client_,
+                         queued_ ? request_limit() : with_time_for_an_answer(retries.limit()));
     } catch (const redis::Failure& failure) {
       book_->doubt(failure);
       if (queued_ && !failure.is_final()) {

@@ -30,6 +30,7 @@ class Admission {
   bool is_too_late() const;
   redis::Limit limit() const;
   redis::Limit request_limit() const;
+  redis::Limit with_time_for_an_answer(redis::Limit limit) const;
   void explain_when_due();
   void leave_quietly() noexcept;
 

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -100,13 +102,40 @@ TEST_CASE("a log that cannot be gone on with") {
   file.write("Seq\tHo");
   { const Joblog log(file.path, Joblog::Resume::all); }
   CHECK(file.read() == kHeader);
-  const Joblog first(file.path, Joblog::Resume::no);
+  // Somebody's text is no torn header only because its end is missing.
+  for (const std::string text : {"something else", "Seq\tHo and more"}) {
+    file.write(text);
+    CHECK_THROWS_AS(Joblog(file.path, Joblog::Resume::all), UsageError);
+    CHECK(file.read() == text);
+  }
+}
+
+TEST_CASE(
+    "one map at a time writes a log, and what a killed one has left behind is not in the way") {
+  const TemporaryFile file;
+  int told[2];
+  REQUIRE(::pipe(told) == 0);
+  const pid_t map = ::fork();
+  if (map == 0) {
+    const Joblog log(file.path, Joblog::Resume::no);
+    const pid_t run = ::fork();  // has every descriptor, as before its exec
+    if (run != 0 && ::write(told[1], &run, sizeof run) != sizeof run) ::_exit(1);
+    for (;;) ::pause();
+  }
+  pid_t run = 0;
+  REQUIRE(::read(told[0], &run, sizeof run) == sizeof run);
+  int code = 0;
   try {
     const Joblog second(file.path, Joblog::Resume::all);
-    FAIL("two maps would write the same log");
   } catch (const Error& error) {
-    CHECK(error.code() == kExitFull);
+    code = error.code();
   }
+  CHECK(code == kExitFull);
+  ::kill(map, SIGKILL);
+  ::waitpid(map, nullptr, 0);
+  CHECK_NOTHROW(Joblog(file.path, Joblog::Resume::all));
+  ::kill(run, SIGKILL);
+  for (const int fd : told) ::close(fd);
 }
 
 TEST_CASE("a map alone gives no slot away, and one that is not alone does") {
