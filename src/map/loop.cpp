@@ -39,6 +39,7 @@ Loop::Loop(store::Store& store, const Request& request)
   interrupts_.keep_out_sigpipe();
   if (request.results) results_.emplace(*request.results);
   record_ = store.show_map(request.claim.key, request.claim.who);
+  slots_.listen_to(record_.get());
   if (request.total_timeout) total_end_ = run::deadline_after(*request.total_timeout);
 }
 

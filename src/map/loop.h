@@ -26,8 +26,6 @@ namespace cachify::map {
 
 // An idle slot stays for the next line of a slow input so long, unless somebody waits for it.
 inline constexpr util::Duration kLinger = std::chrono::milliseconds(50);
-// Who has every slot there is looks so often whether there are more now.
-inline constexpr util::Duration kGrowthLook = std::chrono::milliseconds(500);
 
 // The loop of a map: what to do next, and what to sleep on. One object for one call; its parts,
 // which know nothing of it, are in files of their own, and its methods in loop_*.cpp, by their job.

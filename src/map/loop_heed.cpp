@@ -49,6 +49,7 @@ void Loop::suspend() {
 
 void Loop::heed_leases() {
   const bool poked = Interrupts::take(run::kPokeSignal);
+  if (poked) slots_.poked();
   for (const Slots::Change& change : slots_.tick(poked)) {
     Run* const run = runs_.in(*change.slot);
     if (run == nullptr) continue;

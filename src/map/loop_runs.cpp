@@ -25,7 +25,7 @@ void Loop::start_runs() {
     Slot* slot = slots_.idle();
     while (slot != nullptr && drops(*slot)) {
       leaves_queue_ = true;
-      slot->spent = true;
+      slot->spent = slot->gives_way = true;
       slot = slots_.idle();
     }
     if (slot == nullptr || !start(feed_.take(), *slot)) return;

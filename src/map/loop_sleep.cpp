@@ -49,13 +49,21 @@ bool Loop::has_news() const {
 
 void Loop::sleep() {
   if (has_news()) return;
+  // Items wait, and no slot more is to be had, as far as we know.
+  const bool has_all = phase_ == Phase::working && feed_.pending() && slots_.held() > 0;
+  if (has_all && slots_.hear()) {
+    if (slots_.has_room()) not_before_.reset();
+    return;
+  }
   Earliest earliest;
   earliest.add(next_deed());
   earliest.add(slots_.next_tick());
-  const bool has_all = phase_ == Phase::working && feed_.pending() && slots_.held() > 0;
-  if (has_all) earliest.add(std::max(slots_.next_look(), util::monotonic_now() + kGrowthLook));
   std::vector<pollfd> fds;
   slots_.add_descriptors(fds);
+  if (has_all) {
+    earliest.add(slots_.next_hear());
+    if (slots_.news_fd() >= 0) fds.push_back({slots_.news_fd(), POLLIN, 0});
+  }
   const int input = phase_ == Phase::working ? feed_.wants() : -1;
   if (input >= 0) fds.push_back({input, POLLIN, 0});
   if (const auto next = slots_.next_tick()) {
@@ -68,8 +76,7 @@ void Loop::sleep() {
     ::timerfd_settime(lease_timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
     fds.push_back({lease_timer_.get(), POLLIN, 0});
   }
-  const int woken = wait_for(fds, earliest.get(), interrupts_.wait_mask());
-  if (woken == 0 && has_all) slots_.crowd();
+  wait_for(fds, earliest.get(), interrupts_.wait_mask());
 }
 
 // Nobody reads our output now. Nothing is started and no output is handed over until somebody does;

@@ -15,8 +15,10 @@ namespace {
 using store::Outcome;
 using util::MonotonicTime;
 
-// After a store that could not be asked, or a pool that is closed.
+// After a store that could not be asked, or a pool that is closed or full; sooner when there is
+// news.
 constexpr util::Duration kPause = std::chrono::seconds(1);
+constexpr util::Duration kFullPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -28,7 +30,7 @@ bool Loop::wants_slot() const {
   for (const auto& slot : slots_.all()) {
     if (!slot->busy) return false;
   }
-  // A slot more than there are cannot be had; sleep() looks now and then whether that has changed.
+  // A slot more than there are cannot be had; sleep() hears when that has changed.
   return slots_.held() == 0 || slots_.held() < slots_.cap();
 }
 
@@ -67,7 +69,7 @@ void Loop::refused(const store::Acquisition& acquisition) {
                                              acquisition.outcome == Outcome::closed);
   if (goes_on) {
     not_before_ =
-        util::monotonic_now() + (acquisition.outcome == Outcome::closed ? kPause : kGrowthLook);
+        util::monotonic_now() + (acquisition.outcome == Outcome::closed ? kPause : kFullPause);
     return;
   }
   const int code = acquisition.outcome == Outcome::timed_out ? kExitTimeout : kExitFull;

@@ -16,6 +16,14 @@ using std::chrono::seconds;
 constexpr util::Duration kShortestPause = milliseconds(25);
 constexpr util::Duration kLongestPause = milliseconds(500);
 constexpr int64_t kPausePerCost = 500;
+// Where there is news of them: while some wait anyway, that looking costs little; else at once, or
+// who comes next would have to wait for one of our items more.
+constexpr util::Duration kShortestNewsPause = milliseconds(1);
+constexpr int64_t kNewsPausePerCost = 20;
+constexpr util::Duration kPauseAfterFailure = seconds(1);
+
+// Who has every slot there is and is not told asks so often whether there are more now.
+constexpr util::Duration kGrowthLook = milliseconds(500);
 
 constexpr util::Duration kLookTime = milliseconds(300);
 
@@ -29,7 +37,11 @@ util::MonotonicTime monotonic(int64_t boottime_ns) {
 }  // namespace
 
 Slots::Slots(store::Store& store, const store::Claim& claim)
-    : store_(store), claim_(claim), looked_(util::monotonic_now()), pause_(kLongestPause / 2) {}
+    : store_(store),
+      claim_(claim),
+      looked_(util::monotonic_now()),
+      pause_(kLongestPause / 2),
+      news_pause_(0) {}
 
 Slots::~Slots() {
   while (!slots_.empty()) give_back(*slots_.back());
@@ -61,7 +73,7 @@ void Slots::give_back(Slot& slot) {
   } catch (const std::exception& error) {
     util::error(error.what());
   }
-  if (crowd_) one_given_back(*crowd_);
+  if (crowd_ && !slot.gives_way) one_given_back(*crowd_);
   slots_.erase(std::find_if(slots_.begin(), slots_.end(),
                             [&slot](const auto& entry) { return entry.get() == &slot; }));
 }
@@ -120,27 +132,70 @@ int64_t Slots::cap() const {
   return granted_max_ != 0 ? granted_max_ : claim_.max;
 }
 
+void Slots::listen() {
+  using News = store::MapRecord::News;
+  const News news = record_ != nullptr ? record_->news() : News::unheard;
+  listening_ = news != News::unheard;
+  arrival_ = arrival_ || news == News::arrival;
+  changed_ = changed_ || news == News::change;
+}
+
+// Whether there is nothing but news to look for. Others' holders come and go without any, so that
+// what we have taken since may seem to be too much.
+bool Slots::quiet() const {
+  return listening_ && !unsettled_ && (!crowd_ || crowd_->size <= cap());
+}
+
 Crowd* Slots::crowd() {
-  if (util::monotonic_now() >= next_look()) look();
+  listen();
+  const util::Duration age = util::monotonic_now() - looked_;
+  const bool news = arrival_ || changed_;
+  if (news ? age >= news_pause_ : !quiet() && age >= pause_) look();
   return crowd_ ? &*crowd_ : nullptr;
 }
 
-bool Slots::look() {
+bool Slots::hear() {
+  listen();
+  const util::Duration age = util::monotonic_now() - looked_;
+  const bool due =
+      changed_ ? age >= news_pause_ : !listening_ && age >= std::max(pause_, kGrowthLook);
+  if (due) look();
+  return due;
+}
+
+std::optional<util::MonotonicTime> Slots::next_hear() const {
+  if (changed_) return looked_ + news_pause_;
+  if (!listening_) return looked_ + std::max(pause_, kGrowthLook);
+  if (news_fd() >= 0) return std::nullopt;
+  return util::monotonic_now() + kGrowthLook;
+}
+
+int Slots::news_fd() const {
+  return record_ != nullptr && !changed_ ? record_->news_fd() : -1;
+}
+
+void Slots::look() {
   const util::MonotonicTime before = util::monotonic_now();
-  bool told = true;
   try {
     crowd_ =
         crowd_of(store_.glance(claim_.kind, claim_.key, kLookTime), claim_.who, claim_.priority);
+    arrival_ = changed_ = false;
+    unsettled_ = crowd_->waiting > 0 || crowd_->size > cap();
+    looked_ = util::monotonic_now();
+    const util::Duration cost = looked_ - before;
+    pause_ = std::clamp<util::Duration>(cost * kPausePerCost, kShortestPause, kLongestPause);
+    news_pause_ = kShortestNewsPause;
+    if (unsettled_) {
+      news_pause_ =
+          std::clamp<util::Duration>(cost * kNewsPausePerCost, kShortestNewsPause, kLongestPause);
+    }
   } catch (const Error& error) {
     util::explain(error.what());
     crowd_.reset();
-    told = false;
+    changed_ = true;
+    looked_ = util::monotonic_now();
+    pause_ = news_pause_ = kPauseAfterFailure;
   }
-  looked_ = util::monotonic_now();
-  pause_ = told ? std::clamp<util::Duration>((looked_ - before) * kPausePerCost, kShortestPause,
-                                             kLongestPause)
-                : util::Duration(seconds(1));
-  return told;
 }
 
 }  // namespace cachify::map

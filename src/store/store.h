@@ -221,9 +221,9 @@ class Lease {
   virtual void release() = 0;
 };
 
-// A map under way, as the store shows it to others. Goes with this object; with its process, when
-// that is killed: at once (file) or some seconds later (Redis). It is for the eye only: what cannot
-// be shown now is shown later or not at all, and nobody is told.
+// A map under way, as the store shows it to others, and what it hears of them. Goes with this
+// object; with its process, when that is killed: at once (file) or some seconds later (Redis). It
+// is for the eye only: what cannot be shown now is shown later or not at all, and nobody is told.
 class MapRecord {
  public:
   virtual ~MapRecord() = default;
@@ -232,6 +232,20 @@ class MapRecord {
   virtual void update(const MapFigures& figures) noexcept = 0;
   // When update() wants to be called again, though nothing has changed; nullopt: need not be.
   virtual std::optional<util::MonotonicTime> next_update() const noexcept = 0;
+
+  // What may have happened to the pool since the last call that concerns who holds slots of it. It
+  // only makes haste: what has happened a situation() tells. Costs no round trip and next to no
+  // time.
+  enum class News {
+    none,
+    arrival,  // somebody came to wait
+    change,   // also: the cap was changed, the pool closed or opened
+    unheard,  // nobody can tell now: look from time to time
+  };
+  virtual News news() noexcept { return News::unheard; }
+  // Becomes readable with the next news. -1: news() is to be asked now and then; who changes the
+  // cap, or closes or opens the pool, pokes this process as well (run::kPokeSignal) where he can.
+  virtual int news_fd() const noexcept { return -1; }
 };
 
 enum class Outcome {

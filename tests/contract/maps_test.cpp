@@ -79,6 +79,37 @@ TEST_CASE("maps of one pool stand in the order in which they began, and go one b
   });
 }
 
+TEST_CASE("a map hears of who comes to wait, of the cap and of closing, and of nothing twice") {
+  over_every_store([](Scene& scene) {
+    using News = store::MapRecord::News;
+    const auto record = scene.store().show_map("k", who(21));
+    const auto hears = [&record](News news) {
+      return Scene::becomes([&] {
+        record->update({1, 0, 0, 0, 0});
+        return record->news() == news;
+      });
+    };
+    Caller& holder = scene.hold(pool(1));
+    CHECK(hears(News::none));
+    scene.queue(pool(1));
+    CHECK(hears(News::arrival));
+    CHECK(hears(News::none));
+    scene.store().resize(Kind::pool, "other", 4);
+    scene.store().set_closed(Kind::lock, "k", true);
+    CHECK(record->news() == News::none);
+    const std::vector<std::function<void()>> deeds = {
+        [&scene] { scene.store().resize(Kind::pool, "k", 1); },
+        [&scene] { scene.store().set_closed(Kind::pool, "k", true); },
+        [&scene] { scene.store().set_closed(Kind::pool, "k", false); },
+        [&scene] { scene.store().resize(Kind::pool, "k", std::nullopt); }};
+    for (const auto& deed : deeds) {
+      deed();
+      CHECK(hears(News::change));
+    }
+    holder.release();
+  });
+}
+
 TEST_CASE("a record asks to be called only while there is something to say") {
   over_every_store([](Scene& scene) {
     const auto record = scene.store().show_map("k", who(21));

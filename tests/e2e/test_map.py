@@ -12,6 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
+from redis_server import RedisStore, documented_rights
 from support import (
     CACHIFY, JOB, SANITIZED, Case, alive, children_of, main, on_every_store, wait_until,
 )  # fmt: skip
@@ -708,6 +709,113 @@ class Sharing(MapCase):
         holder.finish()
         self.assertFalse(self.path("ran").exists())
 
+    def started(self, *items):
+        return all(self.path(f"started{item}").exists() for item in items)
+
+    def let_end(self, *items):
+        for item in items:
+            self.write(f"go{item}", "")
+
+    def resize(self, cap):
+        done = self.cachify("pool", "resize", "-k", "m", "--max", str(cap))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def is_shown(self):
+        """A map listens from when it is shown on."""
+        return json.loads(self.cachify("pool", "status", "-k", "m", "--json").stdout)["maps"] != []
+
+    def start_running(self, items, slots=2):
+        """start_gated, once it runs as many as it can and listens to others."""
+        process = self.start_gated(slots=slots)
+        self.feed(process, numbers(items))
+        wait_until(lambda: self.started(*range(1, slots + 1)), "it has all slots")
+        wait_until(self.is_shown, "it is shown")
+        return process
+
+    def test_more_slots_are_used_while_its_runs_go_on(self):
+        process = self.start_running(4)
+        self.resize(3)
+        wait_until(lambda: self.started(3), "it has one more")
+        self.assertFalse(self.started(4))
+        self.resize(9)
+        wait_until(lambda: self.started(4), "it has all that it needs")
+        self.let_end(1, 2, 3, 4)
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 0)
+
+    def test_of_fewer_slots_none_is_used_again(self):
+        process = self.start_running(5, slots=3)
+        self.resize(1)
+        for item, left in ((1, 2), (2, 1)):
+            self.let_end(item)
+            wait_until(lambda left=left: self.size() == left, f"{left} slots are left")
+        self.assertFalse(self.started(4))
+        self.let_end(3)
+        wait_until(lambda: self.started(4), "the last slot is used again")
+        self.assertFalse(self.started(5))
+        self.let_end(4, 5)
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 0)
+
+    def test_who_comes_to_wait_has_the_next_slot(self):
+        process = self.start_running(6)
+        for first, items in ((3, (1,)), (4, (2, 3))):
+            # As many as there will be slots, which are free at about the same time.
+            singles = [
+                self.hold("pool", "run", "-k", "m", "-n", "2", "-w", wait_for_start=False) for _ in items
+            ]
+            self.wait_for_queued(*singles)
+            self.let_end(*items)
+            for single in singles:
+                self.wait_for_holder(single)
+            self.assertFalse(self.started(first))
+            for single in singles:
+                self.assertEqual(single.finish(), 0)
+            wait_until(lambda last=first: self.started(last), "the map goes on")
+        self.let_end(4, 5, 6)
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 0)
+
+    def test_a_pool_that_is_opened_again(self):
+        process = self.start_gated()
+        self.feed(process, "1\n")
+        wait_until(lambda: self.started(1), "it has one slot")
+        self.assertEqual(self.cachify("pool", "close", "-k", "m").returncode, 0)
+        self.feed(process, "2\n")
+
+        def rejected():
+            status = json.loads(self.cachify("pool", "status", "-k", "m", "--json").stdout)
+            return status["counters"]["rejected"] > 0
+
+        wait_until(rejected, "it was refused another one")
+        self.assertEqual(self.cachify("pool", "open", "-k", "m").returncode, 0)
+        wait_until(lambda: self.started(2), "it has another one")
+        self.let_end(1, 2)
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 0)
+
+    def test_maps_are_killed_while_others_tell_them_something(self):
+        chance = random.Random(8)
+        if self.store.name == "redis":
+            self.env["CACHIFY_STORE"] += "?lease=1s"
+        for number in range(12):
+            command = f"while [ ! -e over{number} ]; do sleep 0.02; done"
+            process = self.start_map("--", "sh", "-c", command, slots=2)
+            self.feed(process, numbers(50))
+            wait_until(lambda process=process: children_of(process.pid), "it runs")
+            process.stdin.close()
+            steering = [self.start("pool", "resize", "-k", "m", "--max", str(2 + number + n)) for n in range(3)]
+            steering.append(self.start("pool", "run", "-k", "m", "-n", "2", "-t", "0.05", "--", "true"))
+            time.sleep(chance.uniform(0, 0.02))
+            process.kill()
+            process.wait()
+            for one in steering[:-1]:
+                self.assertEqual(one.wait(30), 0, one.stderr.read())
+            self.assertIn(steering[-1].wait(30), (0, 124))
+            self.write(f"over{number}", "")
+        wait_until(lambda: self.size() == 0, "what is left of them ends", 60)
+        self.assertEqual(self.map("-k", "--", "echo", items=numbers(3)).stdout, numbers(3))
+
     def test_it_follows_a_cap_that_changes(self):
         script = 'sleep 0.02; [ -e stop ] || exit 0'
         process = self.start_map("--input", self.write("items", numbers(5000)), "--", "sh", "-c", script, slots=2)
@@ -718,6 +826,117 @@ class Sharing(MapCase):
             wait_until(lambda cap=cap: self.size() == cap, f"{cap} slots")
         process.terminate()
         self.assertEqual(process.wait(30), -signal.SIGTERM)
+
+
+class OnRedis(MapCase):
+    """What a map says to the server, and hears from it."""
+
+    store_class = RedisStore
+    ARGUMENTS = {18: "take", 3: "free", 6: "map", 5: "keep"}
+
+    def monitor(self):
+        connection = self.store.server.connect()
+        self.addCleanup(connection.close)
+        self.assertEqual(connection("MONITOR"), "OK")
+        return connection
+
+    def scripts(self, monitor):
+        """How often each script was run for this test since the monitor began, by name."""
+        end = f"end of {time.monotonic()}"
+        self.store.server("ECHO", end)
+        counts = {}
+        while True:
+            words = re.findall(r'"((?:[^"\\]|\\.)*)"', monitor.read())
+            if words[-1] == end:
+                return counts
+            if words[0].lower().startswith("eval") and words[3].startswith(self.store.prefix):
+                name = self.ARGUMENTS.get(len(words) - 10, "others")
+                counts[name] = counts.get(name, 0) + 1
+
+    def channel(self):
+        return self.store.prefix + "pool:{m}:s"
+
+    def start_gated(self, **options):
+        script = 'echo >>"started$1"; while [ ! -e "go$1" ]; do sleep 0.02; done'
+        process = self.start_map("--", "sh", "-c", script, "sh", slots=2, **options)
+        self.feed(process, numbers(4))
+        process.stdin.close()
+        return process
+
+    def let_all_end(self, process):
+        for item in range(1, 5):
+            self.write(f"go{item}", "")
+        self.assertEqual(process.wait(30), 0, process.stderr.read())
+
+    def follows_a_cap(self, process):
+        self.assertEqual(self.cachify("pool", "resize", "-k", "m", "--max", "4").returncode, 0)
+        wait_until(lambda: self.path("started3").exists() and self.path("started4").exists(), "it has more")
+        self.let_all_end(process)
+
+    def is_listening(self):
+        return self.store.server("PUBSUB", "NUMSUB", self.channel())[1] == 1
+
+    def test_undisturbed_it_speaks_twice_for_each_slot_however_many_items_there_are(self):
+        monitor = self.monitor()
+        begun = time.monotonic()
+        done = self.map("--", "true", items=numbers(2000))
+        seconds = time.monotonic() - begun
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        counts = self.scripts(monitor)
+        # Its figures, which `status` shows: first after 50 ms, every 2 s, and that it has ended.
+        self.assertLessEqual(counts.pop("map", 0), 2 + seconds / 2)
+        self.assertLessEqual(counts.pop("keep", 0), 4 * seconds / 9)
+        self.assertLessEqual(counts["take"], 4)
+        self.assertEqual(counts, {"take": counts["take"], "free": counts["take"]})
+
+    def test_it_looks_only_when_it_was_told_to(self):
+        monitor = self.monitor()
+        process = self.start_gated()
+        wait_until(self.is_listening, "it listens")
+        wait_until(lambda: self.store.server("EXISTS", self.channel()), "and it is known that it does")
+        wait_until(lambda: self.path("started2").exists(), "two run")
+        self.assertNotIn("others", self.scripts(monitor))
+        self.follows_a_cap(process)
+        self.assertIn("others", self.scripts(monitor))
+
+    def test_its_own_waiting_is_no_news_to_it_but_to_another_map(self):
+        holder = self.hold("pool", "run", "-k", "m", "-n", "2")
+        process = self.start_gated()
+        wait_until(lambda: self.path("started1").exists(), "one runs")
+        self.wait_for_queued(process)
+        wait_until(self.is_listening, "it listens")
+        listener = self.store.server.connect()
+        self.addCleanup(listener.close)
+        listener("SUBSCRIBE", self.channel())
+        wait_until(lambda: self.store.server("EXISTS", self.channel()), "and it is known that it does")
+        self.write("go1", "")  # it stays in the queue; nothing is said
+        other = self.start_map("--", "true", slots=2)
+        self.feed(other, "a\n")
+        self.wait_for_queued(other)
+        self.assertEqual(listener.read()[0], "message")
+        other.stdin.close()
+        holder.finish()
+        self.let_all_end(process)
+        self.assertEqual(other.wait(30), 0)
+
+    def test_a_message_that_never_comes(self):
+        process = self.start_gated()
+        wait_until(self.is_listening, "it listens")
+        wait_until(lambda: self.path("started2").exists(), "two run")
+        self.store.server("CLIENT", "KILL", "TYPE", "pubsub")
+        self.follows_a_cap(process)
+
+    def test_who_may_not_listen_looks_now_and_then(self):
+        server = self.store.server
+        rights = [right for right in documented_rights() if "subscribe" not in right and "~" not in right]
+        server("ACL", "SETUSER", "deaf", "on", ">pw", *rights, "allkeys")
+        self.addCleanup(server, "ACL", "DELUSER", "deaf")
+        url = self.store.url.replace("redis+unix://", "redis+unix://deaf@")
+        process = self.start_gated(env={"CACHIFY_STORE": url, "CACHIFY_REDIS_PASSWORD": "pw"})
+        wait_until(lambda: self.path("started2").exists(), "two run")
+        wait_until(lambda: server("EXISTS", self.channel()), "its figures are shown")
+        self.assertFalse(self.is_listening())
+        self.follows_a_cap(process)
 
 
 class Crash(MapCase):

@@ -8,12 +8,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "errors.h"
+#include "run/interrupts.h"
+#include "store/file/file_system.h"
 #include "store/file/info.h"
 #include "store/file/layout.h"
 #include "store/file/locks.h"
+#include "store/file/poke.h"
 #include "util/errno_text.h"
 #include "util/files.h"
 #include "util/log.h"
@@ -66,6 +71,47 @@ std::string name_of(const std::string& prefixed_key) {
   return file_name(Kind::pool, prefixed_key).name + std::string(kSuffix);
 }
 
+// What of the state file tells that somebody may have come to wait, or that somebody STEERed.
+// Looked at without the mutex: should the read be torn, it or the next one differs from the last.
+class Headlines {
+ public:
+  Headlines(const Directory& directory, std::string name)
+      : directory_(directory), name_(std::move(name)) {}
+
+  MapRecord::News news() {
+    struct stat status {};
+    if (!file_ || ::fstat(file_.get(), &status) != 0 || status.st_nlink == 0) open();
+    Header header{};
+    if (!file_ || util::read_at(file_.get(), &header, sizeof header, 0) != sizeof header) {
+      seen_.reset();
+      return MapRecord::News::unheard;
+    }
+    const Seen now{header.stored_max, header.closed, header.next};
+    const std::optional<Seen> before = std::exchange(seen_, now);
+    if (before && *before == now) return MapRecord::News::none;
+    const bool arrival = before && before->max == now.max && before->closed == now.closed;
+    return arrival ? MapRecord::News::arrival : MapRecord::News::change;
+  }
+
+ private:
+  // What other hosts write may be read late without their locks.
+  void open() {
+    file_ = util::open_above_stdio(directory_.fd(), name_.c_str(), O_RDONLY | kOpenFlags);
+    if (file_ && !wakes_sleepers(file_.get())) file_.reset();
+  }
+
+  struct Seen {
+    uint32_t max;
+    uint32_t closed;
+    uint64_t next;  // with each ticket and each fence
+    friend bool operator==(const Seen&, const Seen&) = default;
+  };
+  const Directory& directory_;
+  const std::string name_;
+  util::UniqueFd file_;
+  std::optional<Seen> seen_;
+};
+
 // A regular file without a second name, by which we could be made to write to somebody else's.
 bool is_ours(const struct stat& status) {
   return S_ISREG(status.st_mode) && status.st_nlink <= 1;
@@ -89,10 +135,11 @@ bool lock_briefly(int fd) {
 
 class FileMapRecord : public MapRecord {
  public:
-  FileMapRecord(const Directory& directory, std::string name, const Who& who)
+  FileMapRecord(const Directory& directory, const std::string& prefixed_key, const Who& who)
       : directory_(directory),
-        name_(std::move(name)),
-        info_(info_of(who, util::pid_namespace(), util::realtime_us())) {}
+        name_(name_of(prefixed_key)),
+        info_(info_of(who, util::pid_namespace(), util::realtime_us())),
+        headlines_(directory, file_name(Kind::pool, prefixed_key).name) {}
 
   ~FileMapRecord() override {
     if (fd_) leave();
@@ -123,6 +170,14 @@ class FileMapRecord : public MapRecord {
   std::optional<util::MonotonicTime> next_update() const noexcept override {
     if (!wanted_) return std::nullopt;
     return next_;
+  }
+
+  News news() noexcept override {
+    try {
+      return headlines_.news();
+    } catch (const std::exception&) {
+      return News::unheard;  // no descriptor is left
+    }
   }
 
  private:
@@ -205,6 +260,7 @@ class FileMapRecord : public MapRecord {
   const Directory& directory_;
   const std::string name_;
   const Info info_;
+  Headlines headlines_;
   util::UniqueFd fd_;  // has the byte; close-on-exec, so that no run of ours outlives us with it
   uint32_t index_ = 0;
   std::optional<MapFigures> shown_;
@@ -213,7 +269,7 @@ class FileMapRecord : public MapRecord {
   util::MonotonicTime next_{};
 };
 
-std::optional<MapInfo> read_record(int fd, uint32_t index) {
+std::optional<Record> read_record(int fd, uint32_t index) {
   constexpr int kTries = 20;
   for (int i = 0; i < kTries; ++i) {
     Record record{};
@@ -223,42 +279,67 @@ std::optional<MapInfo> read_record(int fd, uint32_t index) {
     }
     if (is_sound(record)) {
       close_texts(record.info);
-      MapInfo map;
-      map.figures = {record.queued, record.running, record.done, record.failed, record.idle};
-      map.who = who_of(record.info);
-      map.since_us = record.info.since_us;
-      return map;
+      return record;
     }
     ::sched_yield();  // it is being written
   }
   return std::nullopt;
 }
 
+// Calls `visit` with the number and the record of each map that lives.
+void each_map(int fd, const std::function<void(uint32_t, const Record&)>& visit) {
+  struct stat status {};
+  if (fd < 0 || ::fstat(fd, &status) != 0 || !is_ours(status)) return;
+  // First whether it lives, then what it says: that is then its own.
+  for (uint32_t index = 0; index < records_in(status); ++index) {
+    if (!byte_is_locked(fd, byte_of(index))) continue;
+    if (const auto record = read_record(fd, index)) visit(index, *record);
+  }
+}
+
+util::UniqueFd open_to_read(const Directory& directory, const std::string& prefixed_key) {
+  return util::open_above_stdio(directory.fd(), name_of(prefixed_key).c_str(),
+                                O_RDONLY | kOpenFlags);
+}
+
 }  // namespace
 
 std::unique_ptr<MapRecord> show_map(const Directory& directory, const std::string& prefixed_key,
                                     const Who& who) {
-  return std::make_unique<FileMapRecord>(directory, name_of(prefixed_key), who);
+  return std::make_unique<FileMapRecord>(directory, prefixed_key, who);
 }
 
 std::vector<MapInfo> maps_of(const Directory& directory, const std::string& prefixed_key) {
   std::vector<MapInfo> maps;
-  const util::UniqueFd fd =
-      util::open_above_stdio(directory.fd(), name_of(prefixed_key).c_str(), O_RDONLY | kOpenFlags);
-  struct stat status {};
-  if (!fd || ::fstat(fd.get(), &status) != 0 || !is_ours(status)) return maps;
+  const util::UniqueFd fd = open_to_read(directory, prefixed_key);
   try {
-    // First whether it lives, then what it says: that is then its own.
-    for (uint32_t index = 0; index < records_in(status); ++index) {
-      if (!byte_is_locked(fd.get(), byte_of(index))) continue;
-      if (auto map = read_record(fd.get(), index)) maps.push_back(std::move(*map));
-    }
+    each_map(fd.get(), [&maps](uint32_t, const Record& record) {
+      MapInfo map;
+      map.figures = {record.queued, record.running, record.done, record.failed, record.idle};
+      map.who = who_of(record.info);
+      map.since_us = record.info.since_us;
+      maps.push_back(std::move(map));
+    });
   } catch (const StoreError&) {
     // Whoever cannot ask for locks is told so where that matters.
   }
   std::sort(maps.begin(), maps.end(),
             [](const MapInfo& a, const MapInfo& b) { return a.since_us < b.since_us; });
   return maps;
+}
+
+void poke_maps(const Directory& directory, const std::string& prefixed_key) noexcept {
+  try {
+    const util::UniqueFd fd = open_to_read(directory, prefixed_key);
+    std::vector<Owner> owners;
+    each_map(fd.get(), [&owners](uint32_t index, const Record& record) {
+      owners.push_back({index, index, byte_of(0), record.info});
+    });
+    const int file = fd.get();
+    signal_owners([file](const Owner&) { return file; }, owners, run::kPokeSignal);
+  } catch (const std::exception&) {
+    // Who was not poked finds out by itself.
+  }
 }
 
 bool is_maps_file(std::string_view name) {

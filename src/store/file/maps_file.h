@@ -19,6 +19,9 @@ std::unique_ptr<MapRecord> show_map(const Directory& directory, const std::strin
 // Those whose process lives. What cannot be read is nothing to show. Makes and changes no file.
 std::vector<MapInfo> maps_of(const Directory& directory, const std::string& prefixed_key);
 
+// Pokes those maps, so that they look: to be called when what they are to see was written.
+void poke_maps(const Directory& directory, const std::string& prefixed_key) noexcept;
+
 // Whether a file of this name would be one with maps.
 bool is_maps_file(std::string_view name);
 

@@ -51,17 +51,19 @@ class Process {
   bool by_number_ = false;
 };
 
-bool has_byte(StateFile& state, const Owner& owner) {
-  return byte_is_locked(state.shard(owner.index), owner.first_byte + owner.ticket);
+using FileOf = std::function<int(const Owner&)>;
+
+bool has_byte(const FileOf& file_of, const Owner& owner) {
+  return byte_is_locked(file_of(owner), owner.first_byte + owner.ticket);
 }
 
 // By the number that the owner has noted. False: /proc has to tell.
-bool signal_by_number(StateFile& state, const Owner& owner, int signal, Reach& reach) {
+bool signal_by_number(const FileOf& file_of, const Owner& owner, int signal, Reach& reach) {
   if (owner.info.process == 0) return false;
   const Process process(static_cast<pid_t>(owner.info.process));
   if (!process.exists()) return false;
   // The lock stands now, so its owner was alive when the number was looked up.
-  if (!has_byte(state, owner)) return true;
+  if (!has_byte(file_of, owner)) return true;
   if (process.signal(signal)) {
     reach = Reach::reached;
   } else if (errno != ESRCH) {
@@ -167,15 +169,21 @@ Owner owner_of(StateFile& state, uint32_t index, uint64_t first_byte) {
 }
 
 std::vector<Reach> signal_owners(StateFile& state, const std::vector<Owner>& owners, int signal) {
+  return signal_owners([&state](const Owner& owner) { return state.shard(owner.index); }, owners,
+                       signal);
+}
+
+std::vector<Reach> signal_owners(const FileOf& file_of, const std::vector<Owner>& owners,
+                                 int signal) {
   const uint64_t here = util::pid_namespace();
   std::vector<Reach> results(owners.size(), Reach::gone);
   std::vector<Sought> sought;
   for (size_t i = 0; i < owners.size(); ++i) {
     const Owner& owner = owners[i];
     const bool has_number = owner.first_byte != kHoldByte && owner.info.pid_namespace == here;
-    if (here != 0 && has_number && signal_by_number(state, owner, signal, results[i])) continue;
+    if (here != 0 && has_number && signal_by_number(file_of, owner, signal, results[i])) continue;
     struct stat status {};
-    if (!has_byte(state, owner) || ::fstat(state.shard(owner.index), &status) != 0) continue;
+    if (!has_byte(file_of, owner) || ::fstat(file_of(owner), &status) != 0) continue;
     results[i] = Reach::out_of_reach;
     sought.push_back({status.st_dev, status.st_ino, owner.first_byte + owner.ticket, i});
   }
@@ -186,7 +194,7 @@ std::vector<Reach> signal_owners(StateFile& state, const std::vector<Owner>& own
     sought.erase(std::remove_if(sought.begin(), sought.end(),
                                 [&](const Sought& one) {
                                   if (results[one.owner] == Reach::reached) return true;
-                                  if (has_byte(state, owners[one.owner])) return false;
+                                  if (has_byte(file_of, owners[one.owner])) return false;
                                   results[one.owner] = Reach::gone;
                                   return true;
                                 }),

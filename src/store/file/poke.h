@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "store/file/state_file.h"
@@ -28,5 +29,8 @@ enum class Reach {
 // looks. Processes whose number says nothing here (another PID namespace, a command whose cachify
 // was killed) are looked for in /proc. One result for each owner. The mutex need not be held.
 std::vector<Reach> signal_owners(StateFile& state, const std::vector<Owner>& owners, int signal);
+// The same where the bytes lie in other files: `file_of` gives a descriptor of an owner's.
+std::vector<Reach> signal_owners(const std::function<int(const Owner&)>& file_of,
+                                 const std::vector<Owner>& owners, int signal);
 
 }  // namespace cachify::store::file

@@ -5,6 +5,7 @@
 
 #include "errors.h"
 #include "run/interrupts.h"
+#include "store/file/maps_file.h"
 #include "store/file/picture.h"
 
 namespace cachify::store::file {
@@ -46,12 +47,14 @@ void Steering::finish() {
   if (ring_) bell_.wake_all();
   bell_.forget_death();
   signal_owners(state_, to_poke_, run::kPokeSignal);
+  if (tell_maps_) poke_maps(directory_, state_.key());
 }
 
 void Steering::resize(std::optional<uint32_t> max) {
   if (!lock(max ? StateFile::Access::create : StateFile::Access::existing)) return;
   Table& table = state_.table();
   table.header.stored_max = max.value_or(0);
+  tell_maps_ = kind_ == Kind::pool;
   there_may_be_room();
   if (!max) {
     // Who has named no cap of his own can wait no longer, wherever he stands.
@@ -65,6 +68,7 @@ void Steering::resize(std::optional<uint32_t> max) {
 void Steering::set_closed(bool closed) {
   if (!lock(closed ? StateFile::Access::create : StateFile::Access::existing)) return;
   state_.table().header.closed = closed ? 1 : 0;
+  tell_maps_ = kind_ == Kind::pool;
   finish();
 }
 

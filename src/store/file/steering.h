@@ -43,6 +43,7 @@ class Steering {
   Kind kind_;
   std::string key_;
   bool ring_ = false;
+  bool tell_maps_ = false;
   std::vector<Owner> to_poke_;
 };
 

@@ -212,9 +212,9 @@ void Books::send_map(Client& client, const std::string& id, const std::string& s
               limit);
 }
 
-std::string Books::map_answer(const Reply& reply) {
+Books::MapAnswer Books::map_answer(const Reply& reply) {
   if (reply.at(0).string() != "MAP") not_understood(reply.at(0).string());
-  return reply.at(1).string();
+  return {reply.at(1).string(), reply.at(2).string(), reply.at(3).number()};
 }
 
 void Books::forget_map(Client& client, const std::string& id, const Limit& limit) const {

@@ -157,7 +157,12 @@ class Books {
   // before, when it began `age` ago.
   void send_map(Client& client, const std::string& id, const std::string& since, util::Duration age,
                 const MapFigures& figures, const Who& who, const Limit& limit) const;
-  static std::string map_answer(const Reply& reply);  // since when
+  struct MapAnswer {
+    std::string since;
+    std::string settings;  // cap and closing, for comparison with the next
+    int64_t waiting = 0;   // in the queue
+  };
+  static MapAnswer map_answer(const Reply& reply);
   void forget_map(Client& client, const std::string& id, const Limit& limit) const;
 
   // For a pipeline of them; the answer of each.

@@ -49,6 +49,7 @@ class Client {
   Connection& connect(const Limit& limit);
   // The connection, once something was sent; nullptr: none.
   Connection* connection() noexcept { return connection_.get(); }
+  const Connection* connection() const noexcept { return connection_.get(); }
   // Ends the connection, as after a Failure.
   void disconnect() noexcept { connection_.reset(); }
   // The same for an error that came outside of a request (in the answer to a `behind`).

@@ -67,15 +67,30 @@ void Connection::listen(const std::string& name) {
   listening_ = true;
 }
 
+bool Connection::subscribe(const std::string& channel, const Limit& limit) {
+  append(unsent_, {"SUBSCRIBE", channel});
+  ++listen_answers_;
+  listening_ = true;
+  subscribed_ = false;
+  flush(limit);
+  while (true) {
+    static_cast<void>(next_reply());
+    if (listen_answers_ == 0) return subscribed_;
+    if (read_some()) continue;
+    if (!wait_for(fd(), transport_->events_for_read(), limit)) broken("no answer in time");
+  }
+}
+
 // Whether it belongs to listen().
 bool Connection::digest_listening(const Reply& reply) {
   const bool array = reply.type == Reply::Type::array;
   if (array && reply.elements.size() == 3 && reply.elements[0].text == "message") {
-    heard_ = reply.elements[2].text;
+    heard_ = (subscribed_ ? heard_ : "") + reply.elements[2].text;
     return true;
   }
   if (listen_answers_ == 0) return false;
   --listen_answers_;
+  if (array && !reply.elements.empty() && reply.elements[0].text == "subscribe") subscribed_ = true;
   if (reply.is_error() && kind_of(reply.text) == Failure::Kind::denied) deaf_ = true;
   // EXEC's.
   if (array && reply.elements.size() == 2 && reply.elements[0].type == Reply::Type::string) {

@@ -49,8 +49,12 @@ class Connection {
   // awaited. What comes of it is noticed while answers are looked for and is none itself; the next
   // command ends it.
   void listen(const std::string& name);
-  // The text, or the last message since; empty: none. Told once.
+  // The text, or the last message since; of subscribe() all messages, one behind the other; empty:
+  // none. Told once.
   std::string heard() { return std::exchange(heard_, {}); }
+  // Subscribes to a channel, reading nothing before, and waits until that is done. False: the
+  // server has refused. To be called when nothing is awaited; throws as receive() does.
+  bool subscribe(const std::string& channel, const Limit& limit);
   // The server has refused to let us listen: rights are missing.
   bool deaf() const noexcept { return deaf_; }
 
@@ -69,6 +73,7 @@ class Connection {
   bool named_ = false;
   int awaited_ = 0;  // answers to commands
   bool listening_ = false;
+  bool subscribed_ = false;
   int listen_answers_ = 0;  // of listen(), or to its end, that are still to come: before others
   std::string heard_;
   bool deaf_ = false;

@@ -22,6 +22,7 @@ constexpr util::Duration kSendTime = milliseconds(300);
 constexpr util::Duration kForgetTime = milliseconds(500);
 constexpr util::Duration kFirstLook = milliseconds(2);
 constexpr util::Duration kLongestPause = seconds(30);
+constexpr char kChangeMessage = 'C';  // scripts/set.lua
 
 }  // namespace
 
@@ -32,7 +33,9 @@ RedisMapRecord::RedisMapRecord(const Address& address, Books books, Who who)
       began_(util::monotonic_now()),
       not_before_(began_ + kFirstMoment),
       refresh_(kNever),
-      pause_(kChangeInterval) {}
+      pause_(kChangeInterval),
+      ear_(address),
+      settings_(" ") {}
 
 RedisMapRecord::~RedisMapRecord() {
   const util::MonotonicTime now = util::monotonic_now();
@@ -65,7 +68,11 @@ void RedisMapRecord::update(const MapFigures& figures) noexcept {
 void RedisMapRecord::send(const MapFigures& figures, util::MonotonicTime now) {
   if (id_.empty()) id_ = random_id();
   sent_ = now;
-  books_.send_map(client_, id_, since_, now - began_, figures, who_, {now + kSendTime, nullptr});
+  const Limit limit{now + kSendTime, nullptr};
+  // First: whoever finds us there then reaches us. What came before the answer tells.
+  if (ear_.connection() == nullptr && !deaf_) subscribe(limit);
+  books_.send_map(client_, id_, since_, now - began_, figures, who_, limit);
+  listening_ = ear_.connection() != nullptr;
   awaited_ = true;
   shown_ = figures;
   differs_ = false;
@@ -76,7 +83,11 @@ void RedisMapRecord::send(const MapFigures& figures, util::MonotonicTime now) {
 // An answer may also be that the script is unknown, and has to be sent.
 void RedisMapRecord::read_answer(util::MonotonicTime now) {
   if (const auto reply = client_.try_answer()) {
-    since_ = Books::map_answer(*reply);
+    const Books::MapAnswer answer = Books::map_answer(*reply);
+    since_ = answer.since;
+    if (answer.waiting > 0) news_ = std::max(news_, News::arrival);
+    if (answer.settings != settings_) news_ = News::change;
+    settings_ = answer.settings;
     awaited_ = false;
     pause_ = kChangeInterval;
     not_before_ = sent_ + kChangeInterval;
@@ -89,7 +100,44 @@ void RedisMapRecord::read_answer(util::MonotonicTime now) {
   }
 }
 
+// Without it somebody looks from time to time.
+void RedisMapRecord::subscribe(const Limit& limit) noexcept {
+  try {
+    Connection& connection = ear_.connect(limit);
+    if (connection.subscribe(books_.keys().maps(), limit)) return;
+    deaf_ = connection.deaf();
+    stop_listening();
+  } catch (const std::exception&) {
+    stop_listening();
+  }
+}
+
+void RedisMapRecord::stop_listening() noexcept {
+  ear_.disconnect();
+  listening_ = false;
+}
+
+MapRecord::News RedisMapRecord::news() noexcept {
+  if (!listening_) return News::unheard;
+  try {
+    Connection& connection = *ear_.connection();
+    static_cast<void>(connection.try_receive());
+    const std::string heard = connection.heard();
+    if (!heard.empty()) news_ = std::max(news_, News::arrival);
+    if (heard.find(kChangeMessage) != std::string::npos) news_ = News::change;
+  } catch (const std::exception&) {
+    stop_listening();
+    return News::unheard;
+  }
+  return std::exchange(news_, News::none);
+}
+
+int RedisMapRecord::news_fd() const noexcept {
+  return listening_ ? ear_.connection()->fd() : -1;
+}
+
 void RedisMapRecord::failed(const char* why, util::MonotonicTime now) noexcept {
+  stop_listening();
   client_.disconnect();
   awaited_ = false;
   shown_.reset();

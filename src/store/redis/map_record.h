@@ -13,6 +13,9 @@ namespace cachify::store::redis {
 // something changes, and every 5 s at least, as what was shown holds for 15 s. Not in the first
 // moment: a short map pays nothing. Nobody waits for an answer; only a new connection takes its
 // time.
+//
+// A second connection is subscribed to the channel of the pool's maps. What a message that was lost
+// would have told, the next answer tells.
 class RedisMapRecord : public MapRecord {
  public:
   // `address` must outlive the object.
@@ -23,10 +26,14 @@ class RedisMapRecord : public MapRecord {
 
   void update(const MapFigures& figures) noexcept override;
   std::optional<util::MonotonicTime> next_update() const noexcept override;
+  News news() noexcept override;
+  int news_fd() const noexcept override;
 
  private:
   void read_answer(util::MonotonicTime now);
   void send(const MapFigures& figures, util::MonotonicTime now);
+  void subscribe(const Limit& limit) noexcept;
+  void stop_listening() noexcept;
   void failed(const char* why, util::MonotonicTime now) noexcept;
 
   const Books books_;
@@ -44,6 +51,12 @@ class RedisMapRecord : public MapRecord {
   util::MonotonicTime look_for_answer_{};
   util::Duration look_pause_{};
   util::Duration pause_;  // after the next failure
+
+  Client ear_;
+  bool deaf_ = false;       // we may not subscribe
+  bool listening_ = false;  // subscribed, and others know, or will at once, that there is a map
+  News news_ = News::none;  // not told yet
+  std::string settings_;    // as the last answer said
 };
 
 }  // namespace cachify::store::redis

@@ -41,6 +41,7 @@ struct Keys {
   std::string grant(const std::string& id) const { return base + "n:" + id; }
   std::string mark(const std::string& id) const { return base + "e:" + id; }
   std::string watchers() const { return base + "w"; }
+  std::string maps() const { return base + "s"; }  // also the channel that they listen to
   const std::string& holders() const { return names[0]; }
   const std::string& queue() const { return names[1]; }
   const std::string& alive() const { return names[2]; }

@@ -6,7 +6,8 @@
 --   m HASH  epoch (when it was made), fence, tick, span, hold, max, closed, writer, watched (until
 --           when somebody may watch), and the counters: admitted, completed, rejected, timed_out,
 --           dismissed, expired, waited_us, longest_wait_us
---   s HASH  map that is under way -> until when it counts as alive, and what it shows (map.lua)
+--   s HASH  map that is under way -> until when it counts as alive, and what it shows (map.lua).
+--           Maps also listen to the channel of that name.
 --   c HASH  of a resource: its catalogue: version, text, done (the changes made last)
 --   g:<id> LIST  wakes the waiter or watcher; carries no truth, `h` does
 --   n:<id> LIST  the grant of who reads it there: when it was made, for how long, epoch, cap, record.
@@ -93,6 +94,18 @@ local function notify()
   watched = false
   for _, id in ipairs(call('ZRANGEBYSCORE', base .. 'w', int(now), '+inf')) do
     if call('EXISTS', base .. 'g:' .. id) == 0 then wake(id) end
+  end
+end
+
+-- Tells maps that somebody has come to wait (W; but for the one that it is itself, `who`), or that there
+-- is another cap or the pool was closed or opened (C). A message only makes haste.
+local function tell_maps(what, who)
+  local shown = redis.pcall('HGETALL', base .. 's')
+  for n = 2, #shown, 2 do
+    if not who or string.sub(shown[n], -#who - 1) ~= ' ' .. who then
+      redis.pcall('PUBLISH', base .. 's', what)
+      return
+    end
   end
 end
 

@@ -13,6 +13,7 @@ if value ~= '' or epoch then
   if stored or closed then call('PERSIST', M) end
 end
 notify()
+tell_maps('C')
 purge()
 if name == 'max' and not stored then
   local ids = call('ZRANGE', Q, 0, -1)

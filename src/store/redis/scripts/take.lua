@@ -128,6 +128,7 @@ end
 call('ZADD', Q, int(place), id)
 call('HSET', I, id, text_of(me))
 notify()
+tell_maps('W', who)
 -- Who may end holders does so now: those that stand in its way, also when others wait before it.
 if me.slots ~= '-n' then
   pump()

@@ -55,6 +55,15 @@ bool becomes(const std::function<bool()>& predicate) {
   return true;
 }
 
+// Whether this process, which has that signal blocked, was poked since the last call.
+bool poked() {
+  sigset_t poke;
+  sigemptyset(&poke);
+  sigaddset(&poke, run::kPokeSignal);
+  const timespec at_once{};
+  return ::sigtimedwait(&poke, nullptr, &at_once) == run::kPokeSignal;
+}
+
 Claim lock_of_k() {
   Claim claim;
   claim.kind = Kind::lock;
@@ -197,6 +206,37 @@ TEST_CASE("a process is signalled only while it has its lock") {
   got.lease->release();
   got.lease.reset();
   CHECK(file::signal_owners(state, {owner}, 0).at(0) == Reach::gone);
+}
+
+TEST_CASE("who changes the cap of a pool or closes it pokes its maps, and nobody else") {
+  const Place place;
+  run::Interrupts interrupts;  // blocks the poke
+  const auto store = place.open();
+  Who who;
+  who.pid = 1;
+  auto record = store->show_map("k", who);
+  record->update({});
+  CHECK(!poked());
+  store->resize(Kind::pool, "k", 3);
+  CHECK(poked());
+  store->resize(Kind::pool, "k", std::nullopt);
+  CHECK(poked());
+  store->set_closed(Kind::pool, "k", true);
+  CHECK(poked());
+  store->resize(Kind::pool, "other", 3);
+  store->set_closed(Kind::lock, "k", true);
+  store->set_closed(Kind::resource, "k", true);
+  CHECK(!poked());
+
+  // A killed map has left its record, and the process that it names is another one now.
+  const std::string name = place.path() + "/pool.k~m";
+  const std::string saved = place.path() + "/saved";
+  std::filesystem::copy_file(name, saved);
+  record.reset();
+  REQUIRE(!std::filesystem::exists(name));
+  std::filesystem::copy_file(saved, name);
+  store->resize(Kind::pool, "k", 4);
+  CHECK(!poked());
 }
 
 TEST_CASE("a damaged file is named instead of being left out of the list") {
