@@ -62,6 +62,7 @@ class Loop : public run::WaitExplainer {
   void fail_alone(const Item& item, const std::string& why, int code);
   void drop_slots();
   bool drops(const Slot& slot);
+  int64_t reserve() const;
   bool wants_slot() const;
   void take_slot();
   void refused(const store::Acquisition& acquisition);

@@ -34,7 +34,7 @@ std::optional<MonotonicTime> Loop::next_deed() const {
   earliest.add(not_before_);
   if (request_.idle_timeout && idle_since_) earliest.add(*idle_since_ + *request_.idle_timeout);
   if (phase_ != Phase::working) return earliest.get();
-  if (slots_.held() > request_.reserve && !feed_.pending()) {
+  if (slots_.held() > reserve() && !feed_.pending()) {
     for (const auto& slot : slots_.all()) {
       if (!slot->busy) earliest.add(slot->idle_since + kLinger);
     }
@@ -49,8 +49,10 @@ bool Loop::has_news() const {
 
 void Loop::sleep() {
   if (has_news()) return;
-  // Items wait, and no slot more is to be had, as far as we know.
-  const bool has_all = phase_ == Phase::working && feed_.pending() && slots_.held() > 0;
+  // Items wait, and no slot more is to be had, as far as we know; or slots wait that may have
+  // become too many.
+  const bool has_all =
+      phase_ == Phase::working && slots_.held() > 0 && (feed_.pending() || request_.reserve > 0);
   if (has_all && slots_.hear()) {
     if (slots_.has_room()) not_before_.reset();
     return;

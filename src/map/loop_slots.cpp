@@ -22,10 +22,16 @@ constexpr util::Duration kFullPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
+// As many as --reserve asks for, and the pool has.
+int64_t Loop::reserve() const {
+  const int64_t cap = slots_.cap();
+  return cap > 0 ? std::min(request_.reserve, cap) : request_.reserve;
+}
+
 bool Loop::wants_slot() const {
   if (phase_ != Phase::working || leaves_queue_ || crowded_out_ || feed_.finished()) return false;
   if (not_before_ && util::monotonic_now() < *not_before_) return false;
-  if (slots_.held() < request_.reserve) return true;
+  if (slots_.held() < reserve()) return true;
   if (!feed_.pending()) return false;
   for (const auto& slot : slots_.all()) {
     if (!slot->busy) return false;
@@ -107,7 +113,7 @@ std::optional<int64_t> Loop::next_look() const {
 
 // Whether an idle slot is better given back than used for the next item.
 bool Loop::drops(const Slot& slot) {
-  if (!slot.used || slots_.held() <= request_.reserve) return false;
+  if (!slot.used || slots_.held() <= reserve()) return false;
   Crowd* const crowd = slots_.crowd();
   if (crowd == nullptr || !gives_way(*crowd, slots_.cap(), slots_.held())) return false;
   one_given_back(*crowd);
@@ -122,7 +128,7 @@ void Loop::drop_slots() {
   for (const auto& slot : slots_.all()) {
     if (slot->busy) continue;
     bool drop = slot->spent;
-    if (!drop && left > request_.reserve) {
+    if (!drop && left > reserve()) {
       const bool over = phase_ != Phase::working || feed_.finished();
       drop = over || (!feed_.pending() && now >= slot->idle_since + kLinger);
     }

@@ -635,6 +635,10 @@ class Sharing(MapCase):
         self.assertEqual(done.returncode, 124)
         self.feed(process, "b\n")
         self.assertEqual(process.stdout.readline(), "b\n")
+        for cap, kept in (1, 1), (3, 2):
+            done = self.cachify("pool", "resize", "-k", "m", "--max", str(cap))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            wait_until(lambda: self.size() == kept, f"{kept} are kept of {cap}")
         process.stdin.close()
         self.assertEqual(process.wait(30), 0)
         self.assertEqual(self.size(), 0)
