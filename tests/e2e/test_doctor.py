@@ -144,14 +144,14 @@ class Servers(DoctorCase):
 
     def test_a_user_without_rights_is_bad(self):
         server = self.server(tcp=False)
-        server("ACL", "SETUSER", "weak", "on", ">pw", "resetkeys", "~cachify:*", "-@all", "+@connection")
-        url = f"redis+unix://weak:pw@{server.socket}"
+        server("ACL", "SETUSER", "weak", "on", ">hush-hush", "resetkeys", "~cachify:*", "-@all", "+@connection")
+        url = f"redis+unix://weak:hush-hush@{server.socket}"
         done = self.cachify("doctor", "--store", url)
         if done.returncode == 64:  # a path has no place for a user
             self.skipTest("redis+unix: takes no user")
         self.assertIn(done.returncode, (1, 69))
         self.assertIn("bad", done.stdout)
-        self.assertNotIn("pw", done.stdout + done.stderr)
+        self.assertNotIn("hush", done.stdout + done.stderr)
 
     def test_tls_goes_on_in_the_program_that_has_it(self):
         if not os.path.exists(os.path.join(os.path.dirname(CACHIFY), "cachify-tls")):

@@ -110,8 +110,8 @@ class Ending(Steering):
         if not knows_channel_rights():
             self.skipTest("this server has no rights to channels")
         rights = [right for right in documented_rights() if not right.startswith("&")]
-        self.server("ACL", "SETUSER", "ann", "on", ">pw", *rights)
-        url = f"redis+unix://ann:pw@{self.server.socket}?lease=60s"
+        self.server("ACL", "SETUSER", "ann", "on", ">hush-hush", *rights)
+        url = f"redis+unix://ann:hush-hush@{self.server.socket}?lease=60s"
         holder = self.hold(*POOL, "1", env={"CACHIFY_STORE": url})
         wait_until(lambda: self.server("ACL", "LOG"), "it has tried to listen")
         self.steer("pool", "release", "--all", "--terminate")
@@ -260,8 +260,8 @@ class Dead(Steering):
 
 class Rights(Steering):
     def test_the_user_of_the_readme_can_steer(self):
-        self.server("ACL", "SETUSER", "ann", "on", ">pw", *documented_rights())
-        self.env["CACHIFY_STORE"] = f"redis+unix://ann:pw@{self.server.socket}?lease=60s"
+        self.server("ACL", "SETUSER", "ann", "on", ">hush-hush", *documented_rights())
+        self.env["CACHIFY_STORE"] = f"redis+unix://ann:hush-hush@{self.server.socket}?lease=60s"
         holder = self.hold(*POOL, "1")
         waiter = self.start(*POOL, "1", "--wait", "--", "true")
         self.wait_for_queued(waiter)
@@ -316,13 +316,13 @@ class Doctor(Steering):
     def test_missing_rights_are_named_as_they_have_to_be_given(self):
         if not knows_channel_rights():
             self.skipTest("this server has no rights to channels")
-        self.server("ACL", "SETUSER", "bob", "on", ">pw", *documented_rights(), "-zadd", "-blpop",
+        self.server("ACL", "SETUSER", "bob", "on", ">hush-hush", *documented_rights(), "-zadd", "-blpop",
                     "-multi", "-scan", "resetchannels")
-        url = f"redis+unix://bob:pw@{self.server.socket}"
+        url = f"redis+unix://bob:hush-hush@{self.server.socket}"
         out = self.doctor(1, "ACL SETUSER bob", "+zadd", "+blpop", "+multi", "+scan", "&cachify:*",
                           CACHIFY_STORE=url)
         self.assertNotIn("+zrem", out)
-        self.assertNotIn("pw", out)
+        self.assertNotIn("hush", out)
         self.assertEqual(self.keys(), [])
 
     def test_a_replica_and_too_few_replicas_are_bad(self):
