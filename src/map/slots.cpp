@@ -187,7 +187,7 @@ void Slots::look() {
     news_pause_ = kShortestNewsPause;
     if (unsettled_) {
       news_pause_ =
-          std::clamp<util::Duration>(cost * kNewsPausePerCost, kShortestNewsPause, kLongestPause);
+          std::clamp<util::Duration>(cost * kNewsPausePerCost, kShortestNewsPause, kShortestPause);
     }
   } catch (const Error& error) {
     util::explain(error.what());

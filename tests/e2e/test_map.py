@@ -914,6 +914,7 @@ class OnRedis(MapCase):
         listener("SUBSCRIBE", self.channel())
         wait_until(lambda: self.store.server("EXISTS", self.channel()), "and it is known that it does")
         self.write("go1", "")  # it stays in the queue; nothing is said
+        wait_until(lambda: self.path("started2").exists(), "the next one runs in its slot")
         other = self.start_map("--", "true", slots=2)
         self.feed(other, "a\n")
         self.wait_for_queued(other)
