@@ -51,9 +51,9 @@ void Loop::sleep() {
   if (has_news()) return;
   // Items wait, and no slot more is to be had, as far as we know; or slots wait that may have
   // become too many.
-  const bool has_all =
+  const bool listens =
       phase_ == Phase::working && slots_.held() > 0 && (feed_.pending() || request_.reserve > 0);
-  if (has_all && slots_.hear()) {
+  if (listens && slots_.hear()) {
     if (slots_.has_room()) not_before_.reset();
     return;
   }
@@ -62,7 +62,7 @@ void Loop::sleep() {
   earliest.add(slots_.next_tick());
   std::vector<pollfd> fds;
   slots_.add_descriptors(fds);
-  if (has_all) {
+  if (listens) {
     earliest.add(slots_.next_hear());
     if (slots_.news_fd() >= 0) fds.push_back({slots_.news_fd(), POLLIN, 0});
   }

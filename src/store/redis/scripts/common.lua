@@ -98,8 +98,10 @@ local function notify()
 end
 
 -- Tells maps that somebody has come to wait (W; but for the one that it is itself, `who`), or that there
--- is another cap or the pool was closed or opened (C). A message only makes haste.
+-- is another cap or the pool was closed or opened (C). A message only makes haste. Locks and resources have
+-- no maps, and pay nothing.
 local function tell_maps(what, who)
+  if ARGV[1] ~= 'pool' then return end
   local shown = redis.pcall('HGETALL', base .. 's')
   for n = 2, #shown, 2 do
     if not who or string.sub(shown[n], -#who - 1) ~= ' ' .. who then
