@@ -59,6 +59,14 @@ std::string see_help(const OptionTable& table) {
   return "see cachify help" + (table.topic().empty() ? "" : " " + table.topic());
 }
 
+// In pool map, -k is what it is for GNU parallel; who means the key finds it taken as a word.
+std::string command_stands_behind(const OptionTable& table) {
+  const Option* option = table.find('k');
+  const bool taken = option != nullptr && option->name != "key";
+  return "-- must stand before COMMAND and its arguments" +
+         (taken ? ", and --key before KEY (here -k is --" + std::string(option->name) + ")" : "");
+}
+
 // For who has written a key, most likely, as an argument of a verb that has none.
 std::string no_arguments(const OptionTable& table) {
   const std::string_view topic = table.topic();
@@ -76,7 +84,7 @@ std::string see_options(const OptionTable& table) {
 [[noreturn]] void refuse_word(const OptionTable& table, const std::string& word) {
   if (!is_long(word) && !is_cluster(word)) {
     throw UsageError("unexpected " + util::quoted(word) + "; " +
-                     (table.takes_command() ? "-- must stand before COMMAND and its arguments"
+                     (table.takes_command()          ? command_stands_behind(table)
                       : table.find("key") != nullptr ? "a key is given as --key KEY"
                                                      : no_arguments(table)));
   }

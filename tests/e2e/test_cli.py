@@ -78,6 +78,8 @@ class Grammar(UsageCase):
             self.refused(noun, "list", "jobs", parts=told)
             self.refused(noun, "list", "--json", "jobs", parts=told)
         self.refused("doctor", "jobs", parts=["unexpected 'jobs'", "see cachify help doctor"])
+        told = ["unexpected 'jobs'", "--key before KEY", "-k is --keep-order"]
+        self.refused("pool", "map", "-k", "jobs", "-n", "2", *TOUCH, parts=told)
 
     def test_a_missing_or_unknown_noun_or_verb_is_told(self):
         self.refused("pool", parts=["needs a verb"])
