@@ -253,11 +253,15 @@ class Sentinels(MapCase):
         facts = dict(zip(state[::2], state[1::2]))
         return (facts["num-other-sentinels"], facts["num-slaves"]) == ("2", "1")
 
-    def is_demoted(self):
-        try:
-            return "role:slave" in self.master("INFO", "replication")
-        except ConnectionError:
-            return False  # it ends all connections as it is demoted
+    @staticmethod
+    def wait_for_role(server, role):
+        def has_role():
+            try:
+                return f"role:{role}" in server("INFO", "replication")
+            except ConnectionError:
+                return False  # sentinels end all of a server's connections as its role changes
+
+        wait_until(has_role, f"the role of a {role}", 30)
 
     def test_a_failover_while_one_holds_and_one_waits(self):
         holder = self.hold(*LOCK)
@@ -265,7 +269,7 @@ class Sentinels(MapCase):
         wait_until(lambda: waiting_pids(self.master), "the waiter is queued")
         self.master("WAIT", 1, 1000)
         self.master.kill()
-        wait_until(lambda: "role:master" in self.replica("INFO", "replication"), "the failover", 30)
+        self.wait_for_role(self.replica, "master")
         wait_until(lambda: waiting_pids(self.replica), "the waiter waits at the new master", 20)
         # Beyond the lease that the old master gave.
         end = time.monotonic() + 9
@@ -282,8 +286,8 @@ class Sentinels(MapCase):
         waiter = self.hold(*LOCK, "--wait", wait_for_start=False)
         wait_until(lambda: waiting_pids(self.master), "the waiter is queued")
         self.sentinels[0]("SENTINEL", "FAILOVER", "main")
-        wait_until(lambda: "role:master" in self.replica("INFO", "replication"), "the failover", 30)
-        wait_until(self.is_demoted, "the demotion", 30)
+        self.wait_for_role(self.replica, "master")
+        self.wait_for_role(self.master, "slave")
         self.assertEqual(holder.finish(3), 3)
         self.wait_for_holder(waiter)
         self.assertEqual(waiter.finish(4), 4)
@@ -292,8 +296,8 @@ class Sentinels(MapCase):
         def failover():
             # The server, and the record of the map with it, may be away for a while.
             self.sentinels[0]("SENTINEL", "FAILOVER", "main")
-            wait_until(lambda: "role:master" in self.replica("INFO", "replication"), "the failover", 30)
-            wait_until(lambda: "role:slave" in self.master("INFO", "replication"), "the demotion", 30)
+            self.wait_for_role(self.replica, "master")
+            self.wait_for_role(self.master, "slave")
 
         self.check_map(failover)
 
