@@ -19,6 +19,7 @@ Run by hand: CACHIFY_BIN=$PWD/build/dev/cachify python3 tests/e2e/test_NAME.py [
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -107,6 +108,23 @@ def wait_until(predicate, what, timeout=30):
             raise AssertionError(f"not within {timeout} s: {what}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+def until_in_time(act):
+    """What act() gives, once it has not given None: for what is only so when server, command and
+    machine were in time, as act() can tell from what it saw; not for what may fail otherwise."""
+    for _ in range(50):
+        result = act()
+        if result is not None:
+            return result
+    raise AssertionError("somebody was late 50 times: the machine is too busy for this test")
+
+
+def kept_waiting(trace):
+    """Whether a time ran out in what strace(1) saw of a caller: that is a path of its own."""
+    timer = re.search(r"timerfd_create\(.*= (\d+)", trace)
+    return bool(re.search(r"POLLIN.*\(Timeout\)", trace) or
+                (timer and f"{{fd={timer[1]}, revents=" in trace))
 
 
 def alive(pid):

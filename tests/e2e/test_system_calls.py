@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from redis_server import RedisStore
-from support import CACHIFY, SANITIZED, Case, main
+from support import CACHIFY, SANITIZED, Case, kept_waiting, main, until_in_time
 
 QUICK = os.environ.get("CACHIFY_QUICK_OBJECTS", "")
 FULL = os.environ.get("CACHIFY_FULL", "")
@@ -233,12 +233,18 @@ class Calls(Case):
 
     def trace(self, program, *call):
         """The calls as text, those of the child up to its exec beginning with "child "."""
+        return until_in_time(lambda: self.trace_once(program, *call))
+
+    def trace_once(self, program, *call):
         log = self.path("trace")
         done = self.run_program(["strace", "-f", "-s", "80", "-e", "signal=none", "-o", log, program, *call,
                                  "--", "true"])  # fmt: skip
         self.assertEqual(done.returncode, 0, done.stderr)
         calls, us, executed = [], None, set()
-        for line in log.read_text(errors="replace").splitlines():
+        text = log.read_text(errors="replace")
+        if kept_waiting(text):
+            return None
+        for line in text.splitlines():
             pid, text = line.split(None, 1)
             us = us or pid
             if text.startswith(("<...", "+++")) or (pid != us and pid in executed):
