@@ -8,7 +8,7 @@ from pathlib import Path
 
 import json_schema
 from redis_server import RedisStore
-from support import Case, main, on_every_store, wait_until
+from support import Case, main, on_every_store, until_in_time, wait_until
 
 # Its items say how each is to end: `wait` until it is killed or the gate opens, or a code.
 SCRIPT = 'case $1 in wait) read x <"$0" ;; *) exit "$1" ;; esac'
@@ -157,6 +157,19 @@ class MapStatusInFiles(MapStatusCase):
 
     def file(self, key="m"):
         return self.path("store") / f"pool.cachify%3A{key}~m"
+
+    def test_the_figures_are_those_of_a_moment_ago(self):
+        def show():
+            process = self.start_map(items="wait\nwait\nwait\n")
+            wait_until(self.maps, "it is shown")
+            shown = time.monotonic()
+            self.wait_for_figures(1, 2, 0, 0, 0)
+            took = time.monotonic() - shown
+            process.stdin.close()
+            self.open_gate(process)
+            return True if took < 0.5 else None
+
+        until_in_time(show)
 
     def test_the_file_goes_with_its_last_map_and_is_no_key(self):
         first, second = self.start_map(), self.start_map()

@@ -33,7 +33,8 @@ constexpr std::string_view kSuffix = "~m";
 constexpr uint64_t kMapMagic = 0x016d796669686361U;  // "achifym" and 1, little endian
 // More maps of one pool than these are not shown.
 constexpr uint32_t kMostRecords = 1024;
-constexpr util::Duration kPause = std::chrono::seconds(1);
+constexpr util::Duration kPause = std::chrono::milliseconds(100);  // one pwrite(2) each
+constexpr util::Duration kEntryPause = std::chrono::seconds(1);
 constexpr util::Duration kLongPause = std::chrono::seconds(60);  // after what will not pass soon
 
 // One map. Written whole by one pwrite(2) within one page, by its owner alone.
@@ -155,9 +156,10 @@ class FileMapRecord : public MapRecord {
     wanted_ = true;
     const util::MonotonicTime now = util::monotonic_now();
     if (now < next_) return;
-    next_ = now + kPause;
+    next_ = now + kEntryPause;
     try {
       if (!fd_ && !enter()) return;
+      next_ = now + kPause;
       write(figures);
       shown_ = figures;
       wanted_ = false;
