@@ -1,7 +1,5 @@
 #include "cli/claim_options.h"
 
-#include "errors.h"
-
 namespace cachify::cli {
 
 void ClaimOptions::add_to(OptionTable& table) {
@@ -58,8 +56,6 @@ void ClaimOptions::fill(run::Request& request, const Settings& settings,
   }
   claim.max = is_pool() ? max_.value_or(0) : 1;
   claim.weight = weight_.value_or(1);
-  if (max_ && claim.weight > *max_)
-    throw UsageError("--weight must be at most --max, " + std::to_string(*max_));
   claim.shared = shared_;
   claim.shed_at = shed_at_;
   expiry_.fill(request, is_pool() ? settings.slot_exp : settings.exp);

@@ -130,7 +130,6 @@ class Values(UsageCase):
             ("--max", "4294967300"),
             ("--max", "99999999999999999999"),
             ("--weight", "0"),
-            ("--weight", "5"),
             ("--priority", "101"),
             ("--queue-max", "-1"),
             ("--shed-at", "101%"),

@@ -44,6 +44,20 @@ class Resize(SteerCase):
         first.finish()
         self.assertEqual(self.cachify(*POOL, "--", "true").returncode, 0)
 
+    def test_the_stored_cap_says_which_weight_is_possible(self):
+        self.ask("pool", "resize", "-k", "jobs", "--max", "2")
+        for options in (("-n", "1"), ()):
+            done = self.cachify(*POOL, *options, "--weight", "2", "--", "sh", "-c", "echo $CACHIFY_MAX")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "2\n", ""))
+        for options in (("-n", "3"), ("-n", "3", "-w"), ("-n", "3", "-E", "5"), ()):
+            done = self.cachify(*POOL, *options, "--weight", "3", "--", "true")
+            self.assertEqual(done.returncode, 64)
+            self.assert_one_message(done, "--weight 3 is more than the slots of 'jobs' (max=2)")
+        self.ask("pool", "resize", "-k", "jobs", "--unset")
+        done = self.cachify("pool", "acquire", "-k", "jobs", "-n", "1", "--weight", "2")
+        self.assertEqual(done.returncode, 64)
+        self.assert_one_message(done, "--weight 2 is more than the slots of 'jobs' (max=1)")
+
     def test_a_larger_cap_starts_who_waits_at_once(self):
         self.ask("pool", "resize", "-k", "jobs", "--max", "1")
         first = self.hold(*POOL)

@@ -85,8 +85,8 @@ std::optional<Outcome> Admission::arrive() {
     throw UsageError("--max is needed: the pool '" + claim_.key + "' has no stored cap");
   }
   if (wish_.weight > cap_) {
-    throw UsageError("--weight " + std::to_string(wish_.weight) + " is more than the " +
-                     std::to_string(cap_) + " slots of '" + claim_.key + "'");
+    throw UsageError("--weight " + std::to_string(wish_.weight) + " is more than the slots of '" +
+                     claim_.key + "' (max=" + std::to_string(cap_) + ")");
   }
   table.drop_expired(util::boottime_ns());
   if (const auto refusal = refusal_on_arrival()) {

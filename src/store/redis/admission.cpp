@@ -179,8 +179,8 @@ std::optional<Outcome> Admission::follow(const TakeAnswer& answer,
     case Kind::too_heavy:
       break;
   }
-  throw UsageError("--weight " + std::to_string(claim_.weight) + " is more than the " +
-                   std::to_string(answer.cap) + " slots of '" + claim_.key + "'");
+  throw UsageError("--weight " + std::to_string(claim_.weight) + " is more than the slots of '" +
+                   claim_.key + "' (max=" + std::to_string(answer.cap) + ")");
 }
 
 // Whether an ancestor of this process holds the lock without an end, and so it can never be had. A

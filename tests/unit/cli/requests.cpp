@@ -144,7 +144,6 @@ TEST_CASE("numbers out of range and with junk are refused") {
                                                 {"--max", "2147483648"},
                                                 {"--max", "1e3"},
                                                 {"--weight", "0"},
-                                                {"--weight", "5"},
                                                 {"--priority", "101"},
                                                 {"--priority", "-101"},
                                                 {"--queue-max", "-1"},
