@@ -98,6 +98,7 @@ class Grammar(UsageCase):
         self.refused(*POOL, "--prio", "5", *TOUCH, parts=["--priority?"])
         self.refused(*POOL, "-x", *TOUCH, parts=["'-x'"])
         self.refused("lock", "run", "-k", "x", "--max", "1", *TOUCH, parts=["'--max'"])
+        self.refused("lock", "run", "-k", "x", "--weight", "2", *TOUCH, parts=["--weight must be 1, not '2'"])
 
     def test_options_are_never_abbreviated(self):
         for option in ("--ke", "--wai", "--m"):
