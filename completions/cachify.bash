@@ -58,7 +58,7 @@ _cachify_configured() {
 }
 
 # Prints what stands in the store: of "keys" the keys of $2 (pool, lock), of "ids" who holds the key
-# $_cachify_key of $2, of "names" its resources. Says nothing within a second: then nothing is offered.
+# $_cachify_key of $2, of "names" its resources; the key with what --arg fills it with. Says nothing within a second: then nothing is offered.
 _cachify_live() {
   local ask=(timeout 1 "${_cachify_program[@]}" "$2")
   case $1 in
@@ -71,11 +71,11 @@ _cachify_live() {
       "${ask[@]}" list --json | grep -o '{"key":"[^"\\]*"' | sed 's/^{"key":"//; s/"$//; s/[{}]/&&/g'
       ;;
     ids)
-      "${ask[@]}" status --key "$_cachify_key" --json | sed 's/"waiters":.*//' |
+      "${ask[@]}" status --key "$_cachify_key" "${_cachify_args[@]}" --json | sed 's/"waiters":.*//' |
         grep -o '{"id":"[^"\\]*"' | sed 's/^{"id":"//; s/"$//'
       ;;
     names)
-      "${ask[@]}" status --key "$_cachify_key" --json | grep -o '{"name":"[^"\\]*"' |
+      "${ask[@]}" status --key "$_cachify_key" "${_cachify_args[@]}" --json | grep -o '{"name":"[^"\\]*"' |
         sed 's/^{"name":"//; s/"$//'
       ;;
   esac 2>/dev/null </dev/null
@@ -177,6 +177,7 @@ _cachify_note() {
   case $1 in
     --store | --prefix | --profile | --config) _cachify_program+=("$1=$value") ;;
     -k | --key) _cachify_key=$value ;;
+    -a | --arg) _cachify_args+=("--arg=$value") ;;
   esac
 }
 
@@ -193,7 +194,7 @@ _cachify() {
     words[-1]+=${COMP_WORDS[i]}
     line=${line#"${COMP_WORDS[i]}"}
   done
-  local current=${words[-1]} option='' word nouns=() _cachify_ask='' _cachify_key=''
+  local current=${words[-1]} option='' word nouns=() _cachify_ask='' _cachify_key='' _cachify_args=()
   local _cachify_program=("${words[0]/#\~/$HOME}")
   unset 'words[-1]'
   COMPREPLY=()

@@ -104,14 +104,25 @@ function __cachify_keys
         sed 's/^{"key":"//; s/"$//; s/[{}]/&&/g'
 end
 
-# What status says of the key in the line.
+# What status says of the key in the line, filled as the line says.
 function __cachify_status
     set -l words (commandline -opc)
     set -l key (string replace -f -- --key= '' $words)
     set -l at (contains -i -- --key $words; or contains -i -- -k $words)
     and set key $words[(math $at + 1)]
     test -n "$key"; or return
-    __cachify_ask (__cachify_nouns)[1] status --key=$key --json
+    set -l filled
+    for i in (seq 2 (count $words))
+        switch $words[$i]
+            case --
+                break
+            case -a --arg
+                set -a filled --arg=$words[(math $i + 1)]
+            case '--arg=*'
+                set -a filled $words[$i]
+        end
+    end
+    __cachify_ask (__cachify_nouns)[1] status --key=$key $filled --json
 end
 
 function __cachify_names

@@ -6,9 +6,7 @@
 
 namespace cachify {
 
-namespace {
-
-std::string advice(int error_number) {
+std::string advice_on(int error_number) {
   switch (error_number) {
     case EMFILE:
       return "; raise the limit of open files (ulimit -n)";
@@ -20,9 +18,7 @@ std::string advice(int error_number) {
   }
 }
 
-}  // namespace
-
 OsError::OsError(const std::string& what, int error_number)
-    : Error(kExitOsError, what + ": " + util::errno_text(error_number) + advice(error_number)) {}
+    : Error(kExitOsError, what + ": " + util::errno_text(error_number) + advice_on(error_number)) {}
 
 }  // namespace cachify

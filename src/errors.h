@@ -30,6 +30,9 @@ struct ConfigError : Error {
 struct StoreError : Error {
   explicit StoreError(const std::string& line) : Error(kExitUnavailable, line) {}
 };
+// "; " and what to do about an errno value that a limit of this process is behind; else empty.
+std::string advice_on(int error_number);
+
 // A system call failed that has nothing to do with a store. `what` says what was tried.
 struct OsError : Error {
   OsError(const std::string& what, int error_number);

@@ -35,7 +35,9 @@ class Acquire : public Command {
     kill_after_.add_to(table, "With --replace: send KILL so long after TERM; default 10s");
     table.start_group("Owner");
     table.add({0, "owner-pid", "PID",
-               "The slot ends with this process; default: the shell that calls",
+               kind_ == store::Kind::pool
+                   ? "The slot ends with this process; default: the shell that calls"
+                   : "The lock ends with this process; default: the shell that calls",
                into_integer(owner_, 1, kLargestNumber)});
   }
 

@@ -132,9 +132,9 @@ class Doctor : public Command {
   const Manual& manual() const noexcept override {
     static constexpr Manual kManual = {
         "doctor [OPTIONS]",
-        "Checks the store that would be used, and changes nothing: a line for each finding, ok, "
-        "warn (works, but something can go wrong) or bad, with what to do. Exits 0 when all is "
-        "right, 1 when something is not, 69 when the store cannot be used at all.",
+        "Checks the store that would be used, and leaves all keys as they are: a line for each "
+        "finding, ok, warn (works, but something can go wrong) or bad, with what to do. Exits 0 "
+        "when all is right, 1 when something is not, 69 when the store cannot be used at all.",
         {"cachify doctor", "cachify doctor --store redis://db.example:6379 --json"}};
     return kManual;
   }

@@ -127,7 +127,14 @@ run::Ending invoke_without_command(const Invocation& call) {
   OptionTable table;
   GlobalOptions globals;
   globals.add_to(table);
-  apply(read_options(table, call.options));
+  try {
+    apply(read_options(table, call.options));
+  } catch (const UsageError&) {
+    // `cachify run -k x`: what is wrong is the noun, and not the options that a verb would have.
+    if (!asks_help && !topic.empty() && !is_noun(topic[0]))
+      throw UsageError(unknown_noun(topic[0]));
+    throw;
+  }
   if (globals.help || (asks_help && !call.has_separator)) return print(help_about(topic));
   if (globals.version) return print_version();
   if (asks_help) throw UsageError("help takes no COMMAND; leave out what begins with --");

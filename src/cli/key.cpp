@@ -17,6 +17,12 @@ bool is_digit(char c) noexcept {
   return c >= '0' && c <= '9';
 }
 
+std::string what_fills(const std::vector<std::string>& command) {
+  if (command.empty()) return "COMMAND and its arguments are not given here";
+  if (command.size() == 1) return "COMMAND is {0}, and has no arguments";
+  return "COMMAND and its arguments are {0} to {" + std::to_string(command.size() - 1) + "}";
+}
+
 const std::string& value_of(std::string_view field, const NamedValues& named,
                             const std::vector<std::string>& command) {
   const std::string shown = util::quoted("{" + std::string(field) + "}");
@@ -31,9 +37,7 @@ const std::string& value_of(std::string_view field, const NamedValues& named,
   if (!field.empty() && std::all_of(field.begin(), field.end(), is_digit)) {
     const auto index = util::parse_integer(field, 0, INT64_MAX);
     if (!index || static_cast<uint64_t>(*index) >= command.size())
-      throw UsageError("nothing fills " + shown + " in the key; COMMAND and its arguments are " +
-                       (command.empty() ? "not given here"
-                                        : "{0} to {" + std::to_string(command.size() - 1) + "}"));
+      throw UsageError("nothing fills " + shown + " in the key; " + what_fills(command));
     return command[static_cast<size_t>(*index)];
   }
   throw UsageError("the key has " + shown +

@@ -35,6 +35,7 @@ Setter into_integer(std::optional<int64_t>& target, int64_t min, int64_t max) {
   return [&target, min, max](const std::string& value) -> std::string {
     target = util::parse_integer(value, min, max);
     if (target) return {};
+    if (min == max) return std::to_string(min);
     return "a whole number from " + std::to_string(min) + " to " + std::to_string(max);
   };
 }

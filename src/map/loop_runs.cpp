@@ -134,7 +134,7 @@ void Loop::deliver(Run& run) {
   entry.command = std::move(run.command);
   const int code = run.signal != 0 ? kExitSignalBase + run.signal : run.code;
   if (run.failed()) {
-    util::explain("item " + std::to_string(run.item.number) + " failed with " +
+    util::explain("item " + std::to_string(run.item.number) + " failed with exit code " +
                   std::to_string(code));
   }
   // One that was ended because all was is not done: resumed, it is run again.

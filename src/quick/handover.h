@@ -3,8 +3,8 @@
 #include <cstdint>
 
 // What the quick start (README.md in this folder) has done before main() began. Who would have
-// done a part of it takes it over from here instead: Interrupts, the file store's acquire(),
-// start_child(). Plain data: it is written before the C library is there.
+// done a part of it takes it over from here instead: Interrupts, the stores, start_child(),
+// Supervisor, load_settings(). Plain data: it is written before the C library is there.
 namespace cachify::quick {
 
 struct Handover {

@@ -64,8 +64,11 @@ std::unique_ptr<Store> open(const OpenOptions& options) {
   const bool shown =
       !name.empty() && name.size() <= 32 &&
       name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789+-.") == std::string_view::npos;
+  const bool is_path = !options.url.empty() &&
+                       std::string_view("/.~").find(options.url[0]) != std::string_view::npos;
   throw UsageError("the store must be a URL that begins with " + known_schemes() +
-                   (shown ? ", not " + std::string(name) + ":" : std::string()));
+                   (shown ? ", not " + std::string(name) + ":" : std::string()) +
+                   (is_path ? "; a directory is named by file:DIR" : ""));
 }
 
 std::string_view default_prefix(std::string_view url) noexcept {

@@ -43,7 +43,7 @@ bool Store::wait_until(Kind /*kind*/, const std::string& /*key*/,
                        const std::function<bool(const Situation&)>& /*enough*/,
                        const std::optional<util::MonotonicTime>& /*deadline*/,
                        run::Interrupts& /*interrupts*/) {
-  refuse("wait for a situation");
+  refuse("tell when a pool is free, empty or idle");
 }
 
 CatalogueView Store::catalogue(const std::string& /*key*/) {

@@ -87,6 +87,7 @@ class Grammar(UsageCase):
         self.refused("--", "touch", MARKER, parts=["a command is missing"])
         self.refused("poool", "run", *TOUCH, parts=["'poool'", "did you mean pool?"])
         self.refused("pool", "rnu", *TOUCH, parts=["'rnu'", "did you mean run?"])
+        self.refused("run", "-k", "x", "-n", "1", *TOUCH, parts=["'run'", "pool run, lock run or resource run?"])
         self.refused("lock", "islocked", parts=["did you mean is-locked?"])
         self.refused("xyzzy", parts=["see cachify help"])
         self.refused("lock", "size", "-k", "x", parts=["'size'"])
@@ -97,6 +98,7 @@ class Grammar(UsageCase):
         self.refused(*POOL, "--prio", "5", *TOUCH, parts=["--priority?"])
         self.refused(*POOL, "-x", *TOUCH, parts=["'-x'"])
         self.refused("lock", "run", "-k", "x", "--max", "1", *TOUCH, parts=["'--max'"])
+        self.refused("lock", "run", "-k", "x", "--weight", "2", *TOUCH, parts=["--weight must be 1, not '2'"])
 
     def test_options_are_never_abbreviated(self):
         for option in ("--ke", "--wai", "--m"):

@@ -79,6 +79,8 @@ class Completions(Case):
         self.hold("lock", "run", "-k", "with blank")
         self.hold("resource", "run", "-k", "phones", "--from", "pixel-7,galaxy")
         holder = first.environment["CACHIFY_ID"]
+        filled = self.hold("pool", "run", "-k", "db-{host}-{n}", "-n", "2", "-a", "host=a b", "-a", "n=1")
+        filled = filled.environment["CACHIFY_ID"]
         self.write_config(
             "[profile.nightly]\n[profile.'a b']  # why\n[resource.licences]\nfrom = ['seat']\n#[profile.gone]\n"
         )
@@ -104,6 +106,10 @@ class Completions(Case):
             (
                 f"cachify pool release -k jobs:daily --id {holder[:4]}",
                 f"cachify pool release -k jobs:daily --id {holder}",
+            ),
+            (
+                f"cachify pool release -k 'db-{{host}}-{{n}}' -a 'host=a b' --arg=n=1 --id {filled[:-1]}",
+                f"cachify pool release -k 'db-{{host}}-{{n}}' -a 'host=a b' --arg=n=1 --id {filled}",
             ),
             ("cachify pool run -k x -n 1 -- ls on", "cachify pool run -k x -n 1 -- ls only-file"),
             ("cachify lock run -k x -- mktem", "cachify lock run -k x -- mktemp"),

@@ -121,6 +121,9 @@ class BadConfiguration(ConfigCase):
         self.bad_configuration("; see man cachify.toml\n")
 
     def test_a_bad_value_on_the_command_line_is_wrong_use(self):
+        done = self.cachify("--store", "/srv/slots", "pool", "size", "-k", "x")
+        self.assert_one_message(done, "a directory is named by file:DIR")
+        self.assertNotIn("/srv", done.stderr)
         done = self.cachify("--store", "nfs:/x", "pool", "size", "-k", "x")
         self.assertEqual(done.returncode, 64)
 

@@ -157,9 +157,11 @@ class Manual(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
     def test_mandoc_has_nothing_to_say(self):
-        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *PAGES],
+        done = subprocess.run(["mandoc", "-T", "lint", *PAGES],
                               capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        # Which manuals of others are installed is this machine's business.
+        said = [line for line in done.stdout.splitlines() if ": referenced manual not found: " not in line]
+        self.assertEqual(said, [])
 
 
 class Guarantees(unittest.TestCase):

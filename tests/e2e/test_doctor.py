@@ -1,5 +1,6 @@
 """doctor: a line for each finding, and a code that says whether all is right."""
 
+import fcntl
 import json
 import os
 import re
@@ -109,6 +110,18 @@ class Place(DoctorCase):
             done = self.cachify("doctor", stdout=full)
         self.assertEqual(done.returncode, 71)
         self.assertRegex(done.stderr, r"\Acachify: [^\n]+\n\Z")
+
+    def test_a_file_that_is_not_sound_is_bad_and_its_line_says_once_what_to_do(self):
+        self.assertEqual(self.cachify("pool", "run", "-k", "jobs", "-n", "1", "--", "true").returncode, 0)
+        [file] = self.path("store").glob("pool.*jobs")
+        with file.open("r+b") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            [line] = [text for grade, text in self.examined(code=1) if grade == "bad"]
+            self.assertIn("has been locked for a second -> continue or end the caller", line)
+        file.write_bytes(b"something else")
+        [line] = [text for grade, text in self.examined(code=1) if grade == "bad"]
+        self.assertRegex(line, r"is not a state file .* -> remove it")
+        self.assertEqual(line.count("remove it"), 1)
 
     @unittest.skipIf(os.geteuid() == 0, "root may do anything")
     def test_a_directory_without_rights_is_bad(self):

@@ -413,7 +413,7 @@ class Damage(FileCase):
         self.file.chmod(0o600)
         done = self.run_program([*run, CACHIFY, *self.pool("k", 2), "--", "true"])
         self.assertEqual(done.returncode, 69)
-        self.assert_one_message(done, "Permission denied")
+        self.assert_one_message(done, "Permission denied", "man cachify-stores")
         self.assertEqual(
             self.run_program([*run, CACHIFY, *self.pool("new", 2), "--", "true"]).returncode, 69
         )

@@ -251,9 +251,7 @@ class Examination {
           if (!is_state_file(kind, name)) continue;
           ++count;
           const std::string trouble = trouble_of(kind, name);
-          if (!trouble.empty() && ++troubled <= kMost) {
-            bad(trouble, "remove it when nobody uses its key any more");
-          }
+          if (!trouble.empty() && ++troubled <= kMost) bad_file(trouble);
         }
       }
     } catch (const StoreError& error) {
@@ -265,6 +263,14 @@ class Examination {
     if (troubled == 0) good("keys: " + std::to_string(count) + ", their files sound");
   }
 
+  // Most messages end in what to do.
+  void bad_file(const std::string& trouble) {
+    const size_t end = trouble.rfind("; ");
+    if (end == std::string::npos)
+      return bad(trouble, "remove it when nobody uses its key any more");
+    bad(trouble.substr(0, end), trouble.substr(end + 2));
+  }
+
   std::string trouble_of(Kind kind, const std::string& name) const {
     const std::string path = directory_.path() + "/" + name;
     const std::optional<std::string> key = key_of(directory_, name);
@@ -274,7 +280,7 @@ class Examination {
       StateFile state(directory_, kind, *key);
       const StateFile::Wait wait{nullptr, util::monotonic_now() + std::chrono::seconds(1)};
       if (state.lock(StateFile::Access::read_only, wait) == StateFile::Locking::given_up) {
-        return path + " has been locked for a second; is one of its callers stopped?";
+        return path + " has been locked for a second; continue or end the caller that is stopped";
       }
     } catch (const StoreError& error) {
       return error.what();

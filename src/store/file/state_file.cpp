@@ -46,8 +46,11 @@ StateFile::StateFile(const Directory& directory, Kind kind, std::string prefixed
     : directory_(directory), key_(std::move(prefixed_key)), name_(file_name(kind, key_)) {}
 
 void StateFile::fail(const char* doing) const {
-  throw StoreError(std::string("cannot ") + doing + " " + directory_.path() + "/" + name_.name +
-                   ": " + util::errno_text(errno));
+  const int error = errno;
+  throw StoreError(
+      std::string("cannot ") + doing + " " + directory_.path() + "/" + name_.name + ": " +
+      util::errno_text(error) + advice_on(error) +
+      (error == EACCES ? "; man cachify-stores says how users share a directory" : ""));
 }
 
 bool StateFile::open(Access access) {

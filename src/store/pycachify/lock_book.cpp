@@ -54,9 +54,9 @@ LockValue understood(const std::string& value, const std::string& name) {
   try {
     return parse_lock(value);
   } catch (const Damaged& damaged) {
-    throw StoreError(
-        "the value of the lock '" + name +
-        "' is nothing that py-cachify writes, and was left as it is: " + damaged.what());
+    throw StoreError("the value of the lock '" + name +
+                     "' is nothing that py-cachify writes, and was left as it is: " +
+                     damaged.what() + "; delete it when nobody uses the lock");
   }
 }
 

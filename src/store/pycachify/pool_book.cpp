@@ -85,8 +85,8 @@ PoolState understood(const Value& value, const std::string& name) {
   try {
     return parse_pool(*value);
   } catch (const Damaged& damaged) {
-    throw StoreError("the state of the pool, '" + name +
-                     "', is damaged, and was left as it is: " + damaged.what());
+    throw StoreError("the state of the pool, '" + name + "', is damaged, and was left as it is: " +
+                     damaged.what() + "; delete it when nobody uses the pool");
   }
 }
 

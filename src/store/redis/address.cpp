@@ -146,7 +146,10 @@ class Parser {
       const size_t comma = many ? hosts.find(',') : std::string_view::npos;
       const auto endpoint =
           parse_endpoint(hosts.substr(0, comma), sentinel ? kSentinelPort : kPort);
-      if (!endpoint) wrong("HOST or HOST:PORT is needed, with [] around an IPv6 address");
+      if (!endpoint)
+        wrong(
+            "HOST or HOST:PORT is needed, with a PORT from 1 to 65535 and [] around an IPv6 "
+            "address");
       address_.endpoints.push_back(*endpoint);
       if (comma == std::string_view::npos) break;
       hosts = hosts.substr(comma + 1);
@@ -170,13 +173,13 @@ class Parser {
   }
 
   util::Duration duration(std::string_view name, std::string_view value, util::Duration least,
-                          util::Duration most) const {
+                          util::Duration most, std::string_view range) const {
     const auto duration = util::parse_duration(value);
     if (!duration) {
       wrong(std::string(name) + "= must be " + std::string(util::kDurationForms));
     }
     if (*duration < least || *duration > most) {
-      wrong(std::string(name) + "= is out of range");
+      wrong(std::string(name) + "= must be from " + std::string(range));
     }
     return *duration;
   }
@@ -189,15 +192,15 @@ class Parser {
     const std::string value =
         equals == std::string_view::npos ? std::string() : decoded(option.substr(equals + 1));
     if (name == "lease") {
-      address_.lease = duration(name, value, 1s, 24h);
+      address_.lease = duration(name, value, 1s, 24h, "1s to 24h");
       address_.lease_given = true;
     } else if (name == "connect-timeout") {
-      address_.connect_timeout = duration(name, value, 1ms, 1h);
+      address_.connect_timeout = duration(name, value, 1ms, 1h, "1ms to 1h");
     } else if (scheme_->polled && name == "poll") {
-      address_.poll = duration(name, value, 1ms, 1h);
+      address_.poll = duration(name, value, 1ms, 1h, "1ms to 1h");
     } else if (!scheme_->polled && name == "wait-replicas") {
       const auto count = util::parse_integer(value, 0, 1000);
-      if (!count) wrong("wait-replicas= must be a number");
+      if (!count) wrong("wait-replicas= must be a whole number from 0 to 1000");
       address_.wait_replicas = *count;
     } else if (name == "db" && scheme_->unix_socket) {
       read_database(value);

@@ -36,8 +36,15 @@ TEST_CASE("what fills a field is not looked at again") {
 
 TEST_CASE("a field that nothing fills is refused") {
   CHECK_THROWS_AS(resolve_key("{host}", {{"hos", "a"}}, {}), UsageError);
-  CHECK_THROWS_AS(resolve_key("{0}", {}, {}), UsageError);
-  CHECK_THROWS_AS(resolve_key("{2}", {}, {"a", "b"}), UsageError);
+  CHECK_THROWS_WITH_AS(
+      resolve_key("{0}", {}, {}),
+      "nothing fills '{0}' in the key; COMMAND and its arguments are not given here", UsageError);
+  CHECK_THROWS_WITH_AS(resolve_key("{1}", {}, {"a"}),
+                       "nothing fills '{1}' in the key; COMMAND is {0}, and has no arguments",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(resolve_key("{2}", {}, {"a", "b"}),
+                       "nothing fills '{2}' in the key; COMMAND and its arguments are {0} to {1}",
+                       UsageError);
   CHECK_THROWS_AS(resolve_key("{18446744073709551616}", {}, {"a"}), UsageError);
 }
 
