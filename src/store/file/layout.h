@@ -144,6 +144,17 @@ inline uint32_t checksum_of(const Header& header, const Entry* first, size_t cou
   return hash;
 }
 
+// What is written in one piece.
+struct Head {
+  Header header;
+  Entry entries[kFirstEntries];
+};
+inline bool is_sound(const Head& head) {
+  const uint32_t count = head.header.high_water;
+  return head.header.checksum ==
+         checksum_of(head.header, head.entries, count < kFirstEntries ? count : kFirstEntries);
+}
+
 // Lock bytes, far beyond the end of any file.
 inline constexpr uint64_t kWaitByte = 1ULL << 60U;
 inline constexpr uint64_t kLifeByte = 2ULL << 60U;

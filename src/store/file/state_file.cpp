@@ -24,7 +24,6 @@ namespace {
 constexpr int kOpenFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 constexpr util::Duration kMutexPatience = std::chrono::seconds(10);
 constexpr util::Duration kIdle = std::chrono::hours(24);
-constexpr size_t kHeadBytes = sizeof(Header) + kFirstEntries * sizeof(Entry);
 
 bool all_zero(const Header& header) {
   static constexpr Header kZero{};
@@ -141,11 +140,7 @@ void StateFile::unlock() {
 }
 
 void StateFile::read(bool first_only) {
-  struct {
-    Header header;
-    Entry entries[kFirstEntries];
-  } head{};
-  static_assert(sizeof head == kHeadBytes);
+  Head head{};
   if (util::read_at(control_.get(), &head, sizeof head, 0) < 0) fail("read");
   table_.clean();
   table_.header = head.header;
@@ -159,14 +154,16 @@ void StateFile::read(bool first_only) {
         directory_.path() + "/" + name_.name +
         " is not a state file of this version of cachify; remove it when nobody uses it");
   }
-  const uint32_t count = head.header.high_water;
-  if (head.header.checksum !=
-      checksum_of(head.header, head.entries, std::min(count, kFirstEntries))) {
-    start_again_if_nobody_lives("is damaged");
+  if (!is_sound(head)) {
+    refuse_damaged("is damaged");
     return;
   }
-  if (count > kMaxEntries || status_.st_size < static_cast<off_t>(file_bytes(count))) {
-    start_again_if_nobody_lives("was truncated");
+  const uint32_t count = head.header.high_water;
+  // Behind the head there is nothing that a small table needs, but for the key of a hashed name.
+  const bool all_in_head = count <= kFirstEntries && !name_.hashed;
+  if (count > kMaxEntries ||
+      (!all_in_head && status_.st_size < static_cast<off_t>(file_bytes(count)))) {
+    refuse_damaged("was truncated");
     return;
   }
   table_.entries.assign(head.entries, head.entries + std::min(count, kFirstEntries));
@@ -180,7 +177,7 @@ void StateFile::read(bool first_only) {
     }
   }
   if (!entries_are_sound()) {
-    start_again_if_nobody_lives("is damaged");
+    refuse_damaged("is damaged");
     return;
   }
   // Extras are written before their holder and cleared after it; one alone is a crash's leftover.
@@ -191,6 +188,21 @@ void StateFile::read(bool first_only) {
 bool StateFile::entries_are_sound() const {
   return std::all_of(table_.entries.begin(), table_.entries.end(),
                      [this](const Entry& entry) { return is_sound(entry, table_.header); });
+}
+
+// By the wall clock, as the file's time is.
+bool StateFile::is_from_before_boot() const {
+  const int64_t written_us = status_.st_mtim.tv_sec * 1'000'000 + status_.st_mtim.tv_nsec / 1000;
+  return written_us < util::realtime_us() - util::boottime_ns() / 1000;
+}
+
+void StateFile::refuse_damaged(const char* what_is_wrong) {
+  if (is_from_before_boot()) {
+    start_again_if_nobody_lives(what_is_wrong);
+    return;
+  }
+  throw StoreError("the state file of " + util::quoted(key_) + ", " + directory_.path() + "/" +
+                   name_.name + ", " + what_is_wrong + "; remove it when nobody uses this key");
 }
 
 void StateFile::start_again_if_nobody_lives(const char* what_is_wrong) {
@@ -266,10 +278,7 @@ void StateFile::commit() {
 // Header and first entries in one write. The drawn number must be there before an entry that
 // carries it; within one write they appear together.
 void StateFile::write_first(size_t entries) {
-  struct {
-    Header header;
-    Entry entries[kFirstEntries];
-  } head{};
+  Head head{};
   std::copy_n(table_.entries.begin(), std::min(table_.entries.size(), entries), head.entries);
   Header& header = table_.header;
   header.checksum = checksum_of(header, head.entries, std::min(header.high_water, kFirstEntries));

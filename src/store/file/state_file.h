@@ -39,8 +39,9 @@ class StateFile : public Liveness {
 
   // Opens the file when it is not open, takes the mutex (shared for read_only) and reads the table.
   // A file that was unlinked meanwhile is opened anew; `reopened` then tells who had an entry that
-  // it is gone. A missing or empty file is initialised (create). One that is damaged is
-  // initialised when nobody alive can depend on it, else StoreError.
+  // it is gone. A missing or empty file is initialised (create). One that is damaged is a
+  // StoreError: no death of a caller damages it, so somebody has to look what became of the stored
+  // cap and the holders. But what a power cut has left is initialised, as nobody can depend on it.
   //
   // With `first_only` just the header and the first entries are read, for a release, whose cost
   // must not grow with the table: then only clear_alone() may follow.
@@ -95,6 +96,8 @@ class StateFile : public Liveness {
   void write_first(size_t entries);
   void initialise();
   bool entries_are_sound() const;
+  bool is_from_before_boot() const;
+  void refuse_damaged(const char* what_is_wrong);
   void start_again_if_nobody_lives(const char* what_is_wrong);
   void check_key_text();
   int existing_shard(uint32_t number);

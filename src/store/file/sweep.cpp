@@ -46,9 +46,10 @@ bool delete_if_idle(int directory, const std::string& name, util::Duration idle)
       !is_older(status, idle)) {
     return false;
   }
-  Header header{};
-  if (util::read_at(fd.get(), &header, sizeof header, 0) != sizeof header ||
-      header.magic != kMagic || header.stored_max != 0 || header.closed != 0 ||
+  Head head{};
+  const Header& header = head.header;
+  if (util::read_at(fd.get(), &head, sizeof head, 0) < static_cast<ssize_t>(sizeof header) ||
+      header.magic != kMagic || !is_sound(head) || header.stored_max != 0 || header.closed != 0 ||
       header.next >= static_cast<uint64_t>(util::realtime_us())) {
     return false;
   }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +17,7 @@
 #include "store/file/sweep.h"
 #include "store/registry.h"
 #include "support/in_child.h"
+#include "util/time.h"
 
 using namespace cachify;
 using namespace cachify::store::file;
@@ -99,7 +101,7 @@ TEST_CASE("a table of several blocks is read as it was written, and shrinks agai
   }
 }
 
-TEST_CASE("a damaged file with nobody alive heals") {
+TEST_CASE("an empty file is begun, as every file is empty for a moment") {
   Files files;
   files.fill(20);
   SUBCASE("empty") {
@@ -108,6 +110,15 @@ TEST_CASE("a damaged file with nobody alive heals") {
   SUBCASE("zeros") {
     files.write(0, std::string(kPage, '\0'));
   }
+  CHECK(files.used(Access::read_only) == 0);
+  CHECK(files.used() == 0);
+  files.fill(3);
+  CHECK(files.used() == 3);
+}
+
+TEST_CASE("a damaged file is refused, unless a power cut can have left it") {
+  Files files;
+  files.fill(20);
   SUBCASE("truncated in the header") {
     std::filesystem::resize_file(files.path, 100);
   }
@@ -129,10 +140,34 @@ TEST_CASE("a damaged file with nobody alive heals") {
   SUBCASE("a bad cap") {
     files.write(offsetof(Header, stored_max), "\x03");
   }
+  for (const Access access : {Access::create, Access::read_only}) {
+    CHECK_THROWS_WITH_AS(files.file().lock(access, {}), doctest::Contains("remove it when nobody"),
+                         StoreError);
+  }
+  std::filesystem::last_write_time(files.path, std::filesystem::file_time_type::clock::now() -
+                                                   std::chrono::nanoseconds(util::boottime_ns()) -
+                                                   std::chrono::minutes(1));
   CHECK(files.used(Access::read_only) == 0);
   CHECK(files.used() == 0);
   files.fill(3);
   CHECK(files.used() == 3);
+}
+
+TEST_CASE("a key is not deleted as idle when its header may once have said more") {
+  Files files;
+  files.fill(1);
+  files.write(offsetof(Header, counters), "\x03");
+  CHECK_FALSE(sweep(files.directory, {}));
+  CHECK(std::filesystem::exists(files.path));
+}
+
+TEST_CASE("a small table needs nothing behind its head") {
+  Files files;
+  files.fill(kFirstEntries);
+  std::filesystem::resize_file(files.path, entry_offset(kFirstEntries - 1) + sizeof(Entry));
+  CHECK(files.used() == kFirstEntries);
+  files.fill(20);
+  CHECK(files.used() == 20);
 }
 
 TEST_CASE("a damaged file that somebody depends on is never taken for a free one") {
