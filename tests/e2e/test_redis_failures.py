@@ -444,6 +444,19 @@ class Refusals(RedisCase):
         self.assertEqual(done.returncode, 69, done.stderr)
         self.assert_one_message(done, "DAMAGED", ":lock:{jobs}:*", "delete")
 
+    def test_another_value_in_place_of_a_book_is_damage(self):
+        for book in "hqapim":
+            with self.subTest(book):
+                self.server("FLUSHALL")
+                done = self.cachify(*POOL, "2", "--", "true")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                (key,) = self.server("KEYS", "*:m")
+                self.server("SET", key[:-1] + book, "rubbish")
+                done = self.cachify(*POOL, "2", "--wait", "--", "echo", "started")
+                self.assertEqual((done.returncode, done.stdout), (69, ""), done.stderr)
+                self.assert_one_message(done, "DAMAGED", ":pool:{jobs}:*", "delete")
+                self.assertEqual(self.server("GET", key[:-1] + book), "rubbish")
+
     def test_a_record_of_somebody_strange_is_told_with_its_key(self):
         self.hold(*LOCK)
         for name in self.server("KEYS", "*:i"):

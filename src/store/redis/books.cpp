@@ -5,6 +5,7 @@
 
 #include "store/redis/failure.h"
 #include "store/redis/record.h"
+#include "store/redis/server_error.h"
 #include "util/process.h"
 
 namespace cachify::store::redis {
@@ -151,8 +152,7 @@ std::optional<PushedGrant> Books::pushed_grant(const Reply& woken, const std::st
 }
 
 void Books::damaged() const {
-  throw Failure(Failure::Kind::senseless, "DAMAGED state in " + keys_.base +
-                                              "*: delete these keys when nobody holds it or waits");
+  throw_damaged(keys_.base);
 }
 
 void Books::send_keep(Client& client, const std::string& id, const std::string& epoch,

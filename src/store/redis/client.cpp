@@ -11,6 +11,7 @@ namespace cachify::store::redis {
 namespace {
 
 constexpr int kMostRedirections = 5;
+constexpr size_t kFirstKey = 3;  // word of an EVALSHA: Keys::holders()
 
 }  // namespace
 
@@ -205,6 +206,10 @@ std::optional<Reply> Client::digest(Reply reply, const Limit& limit) {
 void Client::fail(const Reply& error) {
   const Endpoint from = connection_ ? connection_->endpoint() : address_.endpoints.front();
   disconnect();
+  if (is_wrong_type(error) && evalsha_.size() > kFirstKey) {
+    const std::string& holders = evalsha_[kFirstKey];
+    throw_damaged(holders.substr(0, holders.size() - 1));
+  }
   throw_failure(error, from);
 }
 

@@ -70,6 +70,15 @@ bool is_noscript(const Reply& reply) noexcept {
   return reply.is_error() && begins_with_word(reply.text, "NOSCRIPT");
 }
 
+bool is_wrong_type(const Reply& reply) noexcept {
+  return reply.is_error() && begins_with_word(unwrapped(reply.text), "WRONGTYPE");
+}
+
+void throw_damaged(const std::string& base) {
+  throw Failure(Failure::Kind::senseless,
+                "DAMAGED state in " + base + "*: delete these keys when nobody holds it or waits");
+}
+
 std::optional<Redirection> redirection(const Reply& reply, const Endpoint& from) {
   if (!reply.is_error()) return std::nullopt;
   Redirection result;
@@ -90,7 +99,9 @@ void throw_failure(const Reply& error, const Endpoint& from) {
   if (error.text.find("Protocol error: unauthenticated") != std::string::npos) {
     throw Failure(Failure::Kind::denied, from.text() + ": NOAUTH Authentication required.");
   }
-  throw Failure(kind_of(error.text), from.text() + ": " + error.text);
+  // Redis 7 says in which line of which script.
+  throw Failure(kind_of(error.text),
+                from.text() + ": " + error.text.substr(0, error.text.find(" script: ")));
 }
 
 }  // namespace cachify::store::redis

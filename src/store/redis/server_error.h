@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "store/redis/address.h"
@@ -21,6 +22,12 @@ struct Redirection {
   Endpoint endpoint;
 };
 std::optional<Redirection> redirection(const Reply& reply, const Endpoint& from);
+
+// Somebody has put a value of another type in place of one of ours.
+bool is_wrong_type(const Reply& reply) noexcept;
+
+// Throws the Failure for keys, beginning with `base`, that hold what is none of our books.
+[[noreturn]] void throw_damaged(const std::string& base);
 
 // Throws the Failure for an error that `from` answered.
 [[noreturn]] void throw_failure(const Reply& error, const Endpoint& from);
