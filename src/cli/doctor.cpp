@@ -71,7 +71,8 @@ class Examination {
       throw;
     } catch (const Error& failure) {
       look_around();
-      findings.push_back(finding_of(failure.what()));
+      findings.push_back(
+          store::bad_finding(failure.what(), "put that right, or name another --store"));
       return failure.code();
     }
     look_around();
@@ -98,14 +99,6 @@ class Examination {
         {Grade::good,
          "store " + shown_url + origin + ", prefix " + (prefix.empty() ? "empty" : prefix),
          {}});
-  }
-
-  // A message ends in what to do.
-  static Finding finding_of(const std::string& message) {
-    const size_t end = message.rfind("; ");
-    if (end == std::string::npos)
-      return {Grade::bad, message, "put that right, or name another --store"};
-    return {Grade::bad, message.substr(0, end), message.substr(end + 2)};
   }
 
   Grade worst() const noexcept {

@@ -37,7 +37,7 @@ inline bool read_head(int fd) {
   const store::file::Header& header = head.header;
   const uint32_t count = header.high_water;
   if (header.magic != store::file::kMagic || count > kMostEntries ||
-      header.checksum != store::file::checksum_of(header, head.entries, first_of(count))) {
+      header.checksum != store::file::checksum_of(header, head.entries)) {
     return false;
   }
   for (uint32_t i = store::file::kFirstEntries; i < count; i += store::file::kBlockEntries) {
@@ -55,7 +55,7 @@ inline bool read_head(int fd) {
 // Header and `count` first entries in one write, which SIGKILL cannot split.
 inline bool write_head(int fd, uint32_t count) {
   store::file::Header& header = head.header;
-  header.checksum = store::file::checksum_of(header, head.entries, first_of(header.high_water));
+  header.checksum = store::file::checksum_of(header, head.entries);
   const auto bytes = static_cast<long>(sizeof header + first_of(count) * sizeof head.entries[0]);
   return kernel(__NR_pwrite64, fd, address(&head), bytes, 0) == bytes;
 }

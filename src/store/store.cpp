@@ -39,6 +39,12 @@ std::vector<std::string> Store::terminate(Kind /*kind*/, const std::string& /*ke
   refuse("end the command of a holder");
 }
 
+Finding bad_finding(const std::string& message, const char* otherwise) {
+  const size_t end = message.rfind("; ");
+  if (end == std::string::npos) return {Finding::Grade::bad, message, otherwise};
+  return {Finding::Grade::bad, message.substr(0, end), message.substr(end + 2)};
+}
+
 bool Store::wait_until(Kind /*kind*/, const std::string& /*key*/,
                        const std::function<bool(const Situation&)>& /*enough*/,
                        const std::optional<util::MonotonicTime>& /*deadline*/,

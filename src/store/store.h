@@ -177,6 +177,8 @@ struct Finding {
   std::string text;    // what was looked at and what was found
   std::string advice;  // what to do, unless it is good
 };
+// A bad one, of a message that ends in "; " and what to do; else that is `otherwise`.
+Finding bad_finding(const std::string& message, const char* otherwise);
 
 // A slot that is held. Destroying it without release() leaves the slot to the store's crash rules
 // (file: free at once unless a command inherited it; Redis: the lease runs out).

@@ -46,8 +46,7 @@ void seal(std::string& file) {
     std::memcpy(&file[layout::entry_offset(i)], &entry, sizeof entry);
     if (i < layout::kFirstEntries) first[i] = entry;
   }
-  header.checksum =
-      layout::checksum_of(header, first.data(), std::min(header.high_water, layout::kFirstEntries));
+  header.checksum = layout::checksum_of(header, first.data());
   std::memcpy(file.data(), &header, sizeof header);
 }
 

@@ -251,7 +251,9 @@ class Examination {
           if (!is_state_file(kind, name)) continue;
           ++count;
           const std::string trouble = trouble_of(kind, name);
-          if (!trouble.empty() && ++troubled <= kMost) bad_file(trouble);
+          if (!trouble.empty() && ++troubled <= kMost)
+            findings_.push_back(
+                bad_finding(trouble, "remove it when nobody uses its key any more"));
         }
       }
     } catch (const StoreError& error) {
@@ -261,14 +263,6 @@ class Examination {
       bad("and " + std::to_string(troubled - kMost) + " more such files", "look at them as well");
     }
     if (troubled == 0) good("keys: " + std::to_string(count) + ", their files sound");
-  }
-
-  // Most messages end in what to do.
-  void bad_file(const std::string& trouble) {
-    const size_t end = trouble.rfind("; ");
-    if (end == std::string::npos)
-      return bad(trouble, "remove it when nobody uses its key any more");
-    bad(trouble.substr(0, end), trouble.substr(end + 2));
   }
 
   std::string trouble_of(Kind kind, const std::string& name) const {

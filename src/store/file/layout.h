@@ -136,9 +136,9 @@ inline uint32_t checksum_of(const Entry& entry) {
 }
 // The first entries are written together with the header, so it can tell when one of them was
 // wiped out: that would look like a free one.
-inline uint32_t checksum_of(const Header& header, const Entry* first, size_t count) {
+inline uint32_t checksum_of(const Header& header, const Entry* first) {
   uint32_t hash = checksum_of(&header, offsetof(Header, checksum));
-  for (size_t i = 0; i < count; ++i) {
+  for (uint32_t i = 0; i < header.high_water && i < kFirstEntries; ++i) {
     hash = checksum_of(&first[i].checksum, sizeof first[i].checksum, hash);
   }
   return hash;
@@ -149,10 +149,9 @@ struct Head {
   Header header;
   Entry entries[kFirstEntries];
 };
+static_assert(sizeof(Head) == sizeof(Header) + kFirstEntries * sizeof(Entry));
 inline bool is_sound(const Head& head) {
-  const uint32_t count = head.header.high_water;
-  return head.header.checksum ==
-         checksum_of(head.header, head.entries, count < kFirstEntries ? count : kFirstEntries);
+  return head.header.checksum == checksum_of(head.header, head.entries);
 }
 
 // Lock bytes, far beyond the end of any file.

@@ -32,7 +32,7 @@ bool is_idle(const Directory& directory, const std::string& name) {
   Header header{};
   return fd && util::read_at(fd.get(), &header, sizeof header, 0) == sizeof header &&
          header.magic == kMagic && header.high_water == 0 && header.stored_max == 0 &&
-         header.closed == 0 && header.checksum == checksum_of(header, nullptr, 0);
+         header.closed == 0 && header.checksum == checksum_of(header, nullptr);
 }
 
 }  // namespace

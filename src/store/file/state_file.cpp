@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "errors.h"
 #include "store/file/info.h"
 #include "store/file/locks.h"
 #include "store/file/sweep.h"
@@ -196,13 +195,17 @@ bool StateFile::is_from_before_boot() const {
   return written_us < util::realtime_us() - util::boottime_ns() / 1000;
 }
 
+StoreError StateFile::bad(const std::string& what_is_wrong, const char* what_to_do) const {
+  return StoreError("the state file of " + util::quoted(key_) + ", " + path_of_shard(0) + ", " +
+                    what_is_wrong + what_to_do);
+}
+
 void StateFile::refuse_damaged(const char* what_is_wrong) {
   if (is_from_before_boot()) {
     start_again_if_nobody_lives(what_is_wrong);
     return;
   }
-  throw StoreError("the state file of " + util::quoted(key_) + ", " + directory_.path() + "/" +
-                   name_.name + ", " + what_is_wrong + "; remove it when nobody uses this key");
+  throw bad(what_is_wrong, "; remove it when nobody uses this key");
 }
 
 void StateFile::start_again_if_nobody_lives(const char* what_is_wrong) {
@@ -211,9 +214,7 @@ void StateFile::start_again_if_nobody_lives(const char* what_is_wrong) {
     const int fd = existing_shard(number);
     if (fd < 0) break;
     if (any_byte_is_locked(fd, kWaitByte, (kHoldByte - kWaitByte) + (1ULL << 60U))) {
-      throw StoreError("the state file of " + util::quoted(key_) + ", " + directory_.path() + "/" +
-                       name_.name + ", " + what_is_wrong +
-                       " while callers still depend on it; it heals when they have ended");
+      throw bad(what_is_wrong, " while callers still depend on it; it heals when they have ended");
     }
   }
   initialise();
@@ -234,7 +235,7 @@ void StateFile::initialise() {
   if (name_.hashed && !util::write_at(control_.get(), key_.data(), key_.size(), kKeyTextOffset)) {
     fail("write");
   }
-  table_.header.checksum = checksum_of(table_.header, nullptr, 0);
+  table_.header.checksum = checksum_of(table_.header, nullptr);
   const auto write = [this] {
     return util::write_at(control_.get(), &table_.header, sizeof table_.header, 0);
   };
@@ -281,7 +282,7 @@ void StateFile::write_first(size_t entries) {
   Head head{};
   std::copy_n(table_.entries.begin(), std::min(table_.entries.size(), entries), head.entries);
   Header& header = table_.header;
-  header.checksum = checksum_of(header, head.entries, std::min(header.high_water, kFirstEntries));
+  header.checksum = checksum_of(header, head.entries);
   head.header = header;
   if (!util::write_at(control_.get(), &head, sizeof(Header) + entries * sizeof(Entry), 0)) {
     fail("write");

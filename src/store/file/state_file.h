@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "errors.h"
 #include "run/interrupts.h"
 #include "store/file/directory.h"
 #include "store/file/table.h"
@@ -96,6 +97,7 @@ class StateFile : public Liveness {
   void write_first(size_t entries);
   void initialise();
   bool entries_are_sound() const;
+  StoreError bad(const std::string& what_is_wrong, const char* what_to_do) const;
   bool is_from_before_boot() const;
   void refuse_damaged(const char* what_is_wrong);
   void start_again_if_nobody_lives(const char* what_is_wrong);

@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "util/parse.h"
 #include "util/text.h"
+#include "util/time_text.h"
 
 namespace cachify::store::redis {
 
@@ -173,13 +174,14 @@ class Parser {
   }
 
   util::Duration duration(std::string_view name, std::string_view value, util::Duration least,
-                          util::Duration most, std::string_view range) const {
+                          util::Duration most) const {
     const auto duration = util::parse_duration(value);
     if (!duration) {
       wrong(std::string(name) + "= must be " + std::string(util::kDurationForms));
     }
     if (*duration < least || *duration > most) {
-      wrong(std::string(name) + "= must be from " + std::string(range));
+      wrong(std::string(name) + "= must be from " + util::span_text(least) + " to " +
+            util::span_text(most));
     }
     return *duration;
   }
@@ -192,12 +194,12 @@ class Parser {
     const std::string value =
         equals == std::string_view::npos ? std::string() : decoded(option.substr(equals + 1));
     if (name == "lease") {
-      address_.lease = duration(name, value, 1s, 24h, "1s to 24h");
+      address_.lease = duration(name, value, 1s, 24h);
       address_.lease_given = true;
     } else if (name == "connect-timeout") {
-      address_.connect_timeout = duration(name, value, 1ms, 1h, "1ms to 1h");
+      address_.connect_timeout = duration(name, value, 1ms, 1h);
     } else if (scheme_->polled && name == "poll") {
-      address_.poll = duration(name, value, 1ms, 1h, "1ms to 1h");
+      address_.poll = duration(name, value, 1ms, 1h);
     } else if (!scheme_->polled && name == "wait-replicas") {
       const auto count = util::parse_integer(value, 0, 1000);
       if (!count) wrong("wait-replicas= must be a whole number from 0 to 1000");

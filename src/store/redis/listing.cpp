@@ -59,6 +59,7 @@ void summarize(Connection& node, const std::string& prefix, Kind kind,
     for (const std::string* key : asked) {
       const Reply reply = node.receive(limit.within(kCommandTimeout));
       if (redirection(reply, node.endpoint())) continue;
+      if (is_wrong_type(reply)) throw_damaged(Keys(prefix, kind, *key).base);
       if (reply.is_error()) throw_failure(reply, node.endpoint());
       KeySummary summary = Books::summary(reply);
       summary.key = *key;

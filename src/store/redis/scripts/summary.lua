@@ -18,7 +18,7 @@ if next(gone) or not meta[1] then
   local records = call('HGETALL', I)
   for n = 1, #records, 2 do
     local weight, its_max = string.match(records[n + 1], '^%d+ %d+ %d+ %S+ (%d+) [01] (%d+) ')
-    if not weight then error('DAMAGED state of ' .. H) end
+    if not weight then error('DAMAGED state in ' .. string.sub(H, 1, -2) .. '*: delete these keys when nobody holds it or waits') end
     if gone[records[n]] == 'holder' then
       used = used - weight
     elseif not gone[records[n]] then

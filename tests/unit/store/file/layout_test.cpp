@@ -50,14 +50,14 @@ TEST_CASE("the lock bytes of the highest ticket lie beyond any file and apart fr
 }
 
 TEST_CASE("every flipped bit of an entry or a header is noticed") {
-  Entry entries[2]{};
+  Entry entries[kFirstEntries]{};
   entries[0].ticket = 77;
   entries[0].state = EntryState::holding;
   entries[0].checksum = checksum_of(entries[0]);
   Header header{};
   header.magic = kMagic;
   header.high_water = 2;
-  header.checksum = checksum_of(header, entries, 2);
+  header.checksum = checksum_of(header, entries);
 
   for (size_t i = 0; i < sizeof(Entry) * 8; ++i) {
     Entry bad = entries[0];
@@ -67,8 +67,8 @@ TEST_CASE("every flipped bit of an entry or a header is noticed") {
   for (size_t i = 0; i < sizeof(Header) * 8; ++i) {
     Header bad = header;
     reinterpret_cast<unsigned char*>(&bad)[i / 8] ^= static_cast<unsigned char>(1U << i % 8);
-    CHECK(bad.checksum != checksum_of(bad, entries, 2));
+    CHECK(bad.checksum != checksum_of(bad, entries));
   }
   entries[0] = Entry{};  // looks like a free one by itself
-  CHECK(header.checksum != checksum_of(header, entries, 2));
+  CHECK(header.checksum != checksum_of(header, entries));
 }

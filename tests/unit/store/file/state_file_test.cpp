@@ -71,6 +71,12 @@ struct Files {
     REQUIRE(state.lock(access, {}) == Locking::locked);
     return state.table().used();
   }
+  void check_that_it_begins_anew() {
+    CHECK(used(Access::read_only) == 0);
+    CHECK(used() == 0);
+    fill(3);
+    CHECK(used() == 3);
+  }
   void write(uint64_t place, const std::string& bytes) {
     std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
     stream.seekp(static_cast<std::streamoff>(place));
@@ -110,10 +116,7 @@ TEST_CASE("an empty file is begun, as every file is empty for a moment") {
   SUBCASE("zeros") {
     files.write(0, std::string(kPage, '\0'));
   }
-  CHECK(files.used(Access::read_only) == 0);
-  CHECK(files.used() == 0);
-  files.fill(3);
-  CHECK(files.used() == 3);
+  files.check_that_it_begins_anew();
 }
 
 TEST_CASE("a damaged file is refused, unless a power cut can have left it") {
@@ -147,10 +150,7 @@ TEST_CASE("a damaged file is refused, unless a power cut can have left it") {
   std::filesystem::last_write_time(files.path, std::filesystem::file_time_type::clock::now() -
                                                    std::chrono::nanoseconds(util::boottime_ns()) -
                                                    std::chrono::minutes(1));
-  CHECK(files.used(Access::read_only) == 0);
-  CHECK(files.used() == 0);
-  files.fill(3);
-  CHECK(files.used() == 3);
+  files.check_that_it_begins_anew();
 }
 
 TEST_CASE("a key is not deleted as idle when its header may once have said more") {
